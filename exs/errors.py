@@ -1,0 +1,55 @@
+"""Every sentence exs says when it refuses something: one class tree, one exit code each.
+
+An error is one sentence: what failed, where (file:line or job id), why; the hint says what to do.
+"""
+
+from __future__ import annotations
+
+#: Exit codes of every command: 0 is success, 1 means that some job failed.
+EXIT_OK = 0
+EXIT_JOB_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_REDIS = 3
+EXIT_REFUSED = 4
+
+
+class ExsError(Exception):
+    """Something a user can cause or mend, said in one sentence."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class InputError(ExsError):
+    """Bad input: a file, an option, a name, a value. Nothing was changed."""
+
+
+class NotFound(InputError):
+    """No experiment, job, slot or file of that name."""
+
+
+class RedisUnreachable(ExsError):
+    """Redis does not answer, or refuses us."""
+
+    exit_code = EXIT_REDIS
+
+
+class RedisRefused(RedisUnreachable):
+    """Redis answers, but cannot take the write: no memory, no disk, read-only, not permitted."""
+
+
+class Refused(ExsError):
+    """Understood and possible, but not safe: another user's experiment, an open Redis, a taken GPU."""
+
+    exit_code = EXIT_REFUSED
+
+
+class BrokenRecord(ExsError):
+    """A record in Redis or on disk that cannot be read; it is quarantined, not trusted."""

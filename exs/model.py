@@ -1,0 +1,312 @@
+"""The words of exs as types: states and their transitions, and the records that pass between layers.
+
+Everything here is data. `sweep` makes `NewJob`s, `store` keeps them, `exs_worker` turns a `Claim`
+into an `Outcome`, `view` prints the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+Json = Any  #: what strict JSON can hold: None, bool, int, finite float, str, list, dict with str keys
+Params = Mapping[str, Json]  #: trial parameters: name -> value, in the order in which they were written
+
+
+class JobState(str, Enum):
+    """State of a job, as stored. SUSPECT is no state: it is a RUNNING job whose lease is late."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    PAUSING = "PAUSING"
+    PAUSED = "PAUSED"
+    DONE = "DONE"
+    PRUNED = "PRUNED"
+    CRASHED = "CRASHED"
+    CANCELED = "CANCELED"
+
+
+_S = JobState
+
+#: Allowed transitions; every Lua script enforces them and a test compares the two.
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    _S.QUEUED: frozenset({_S.RUNNING, _S.PAUSED, _S.CANCELED}),
+    _S.RUNNING: frozenset({_S.QUEUED, _S.PAUSING, _S.DONE, _S.PRUNED, _S.CRASHED, _S.CANCELED}),
+    _S.PAUSING: frozenset({_S.PAUSED, _S.QUEUED, _S.DONE, _S.PRUNED, _S.CRASHED, _S.CANCELED}),
+    _S.PAUSED: frozenset({_S.QUEUED, _S.CANCELED}),
+    _S.DONE: frozenset({_S.QUEUED}),
+    _S.PRUNED: frozenset({_S.QUEUED}),
+    _S.CRASHED: frozenset({_S.QUEUED}),
+    _S.CANCELED: frozenset({_S.QUEUED}),
+}
+
+FINAL = frozenset({_S.DONE, _S.PRUNED, _S.CRASHED, _S.CANCELED})
+HELD = frozenset({_S.RUNNING, _S.PAUSING})  #: states in which a holder has a lease
+
+#: Which RQ status stands for which state in RQ's own tools.
+RQ_STATUS: dict[JobState, str] = {
+    _S.QUEUED: "queued",
+    _S.RUNNING: "started",
+    _S.PAUSING: "started",
+    _S.PAUSED: "deferred",
+    _S.DONE: "finished",
+    _S.PRUNED: "finished",
+    _S.CRASHED: "failed",
+    _S.CANCELED: "canceled",
+}
+
+
+class Failure(str, Enum):
+    """Why a job CRASHED, told apart so that each can have its own policy."""
+
+    ERROR = "error"  #: exit code other than 0, or a signal that was not ours
+    TIMEOUT = "timeout"  #: ran longer than `timeout`
+    OOM = "oom"  #: the kernel or the GPU ran out of memory
+    SPAWN = "spawn"  #: could not be started: no such program, directory, permission
+    LOST = "lost"  #: its slot or node was declared lost
+    POISON = "poison"  #: its slot died with it more often than the crash budget allows
+
+
+# ------------------------------------------------------------------ what a sweep is made of
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one job needs from a slot.
+
+    `gpus`: None takes any slot, 0 wants a slot without a GPU, k >= 1 wants k GPUs.
+    `indices`: only these GPU indices (NVML's) may run it; None means any.
+    `gpu_memory`: bytes of GPU memory that the device must have in total.
+    """
+
+    gpus: int | None = None
+    indices: tuple[str, ...] | None = None
+    gpu_memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """How every job of one push is run; stored once per experiment under its digest.
+
+    `commands`: name -> compiled template (see `exs.command`), run in this order, stopping at the first failure.
+    `cwd`: absolute directory in which the push was made. A job runs there if it exists on its node.
+    `output`: root of the run directories, relative to the job's working directory, or absolute.
+    `datetime`: runner's `{_datetime}`, one per push.
+    """
+
+    commands: Mapping[str, Mapping[str, Json]]
+    cwd: str
+    output: str = "output"
+    env: Mapping[str, str] = field(default_factory=dict)
+    #: False is runner's --no-param-dir: logs go to `output` itself, the job's name ends their file names.
+    job_dirs: bool = True
+    #: Seconds per attempt; None means no limit.
+    timeout: float | None = None
+    #: Seconds between SIGTERM and SIGKILL; None means `Timing.grace`.
+    grace: float | None = None
+    #: Result name -> regular expression with one group, matched against the output.
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    #: runner's rule: a command whose stat.json says 0 is skipped, whichever job wrote it.
+    skip_done: bool = False
+    datetime: str = ""
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """One point of a sweep, ready to be queued.
+
+    `name`: its directory name, unique in the experiment. `point`: 16 hex digits that identify
+    (experiment, commands, parameters, repeat). `commands`: names of the spec's commands to run, () for all.
+    `params`: every resolved parameter, defaults included. `swept`: the names that make up its name.
+    """
+
+    params: Params
+    name: str
+    point: str
+    commands: tuple[str, ...] = ()
+    repeat: int = 0
+    resources: Resources = Resources()
+
+
+# ------------------------------------------------------------------ holders, leases, attempts
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a slot offers when it asks for a job.
+
+    `slot`: its name, unique in the fleet. `boot`: identity of this boot of the node.
+    `gpus`: device strings it is pinned to ("0", or a UUID), () for a CPU slot; `gpu_memory`: bytes of the smallest.
+    `only`: claim from this experiment alone (`exs run`), "" for any.
+    """
+
+    slot: str
+    node: str
+    boot: str
+    pools: tuple[str, ...] = ("default",)
+    gpus: tuple[str, ...] = ()
+    gpu_memory: int = 0
+    only: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job as leased to a holder. `attempt` is the fence: every later write carries it."""
+
+    job: str
+    attempt: str
+    number: int  #: 1 for the first attempt
+    experiment: str
+    index: int
+    name: str
+    params: Params
+    point: str
+    spec: str  #: digest under which the store keeps the `Spec`
+    commands: tuple[str, ...]
+    force: bool  #: run also the commands that succeeded before
+    created_at: float  #: Redis time, seconds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended. `state` is what the job becomes unless a retry is left.
+
+    `detail` is one line for people ("exit code 3", "killed by SIGKILL"); `tail` the end of its output.
+    `requeue`: the attempt was stopped by us (drain, second SIGTERM); the job goes back unpunished.
+    """
+
+    state: JobState
+    failure: Failure | None = None
+    detail: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    seconds: float = 0.0
+    result: Mapping[str, Json] = field(default_factory=dict)
+    tail: str = ""
+    requeue: bool = False
+    directory: str = ""
+    log: str = ""
+    max_rss: int = 0  #: bytes
+    log_dropped: int = 0  #: bytes of output not kept
+
+
+class Fenced(str, Enum):
+    """Answer of every fenced script."""
+
+    OURS = "ours"  #: done, or done before under the same fence
+    FENCED = "fenced"  #: the job has another holder or none; end the tree, keep the output as that attempt's
+    GONE = "gone"  #: the job was removed
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """What a renewal says. `want`: "" to go on, "cancel", "kill", "pause"."""
+
+    fence: Fenced
+    want: str = ""
+
+
+# ------------------------------------------------------------------ rows for people
+
+
+@dataclass
+class JobRow:
+    """Everything a list shows of one job. Times are Redis seconds since the epoch, 0.0 when there is none."""
+
+    id: str
+    experiment: str
+    index: int
+    state: JobState
+    name: str
+    params: Params
+    point: str = ""
+    spec: str = ""
+    commands: tuple[str, ...] = ()
+    attempt: str = ""
+    attempts: int = 0  #: attempts started so far
+    lost: int = 0  #: of which lost with their slot
+    node: str = ""
+    slot: str = ""
+    gpus: str = ""  #: "0" or "0,1"; "" for none
+    created_at: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    lease_late: float = 0.0  #: seconds by which the lease is late; > 0 is SUSPECT
+    retry_at: float = 0.0  #: when a job that waits for its next attempt is queued again
+    failure: str = ""
+    detail: str = ""
+    exit_code: int | None = None
+    result: Mapping[str, Json] = field(default_factory=dict)
+    directory: str = ""
+    log: str = ""
+    tail: str = ""
+    max_rss: int = 0
+    log_dropped: int = 0
+    want: str = ""
+    history: tuple[Mapping[str, Json], ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
+
+    @property
+    def seconds(self) -> float:
+        """Run time of the last attempt that has ended."""
+        return max(0.0, self.ended_at - self.started_at) if self.ended_at else 0.0
+
+
+@dataclass
+class ExperimentRow:
+    """One line of `exs list`."""
+
+    name: str
+    id: str  #: eight hex digits
+    user: str
+    host: str
+    source: str  #: the sweep file or command line it came from
+    kind: str  #: "run" or "pull"
+    pool: str
+    priority: int
+    created_at: float
+    jobs: int
+    counts: Mapping[JobState, int]
+    waiting_retry: int = 0
+    retries: int = 0
+    paused: bool = False
+    committed: bool = True
+    max_running: int | None = None
+
+
+@dataclass
+class SlotRow:
+    """One line of `exs workers`."""
+
+    name: str
+    node: str
+    gpus: str
+    pools: tuple[str, ...]
+    state: str  #: "busy", "idle", "suspended", "gone"
+    job: str = ""
+    experiment: str = ""
+    index: int = -1
+    pid: int = 0
+    born_at: float = 0.0
+    seen_ago: float = 0.0  #: seconds since its last word
+    done: int = 0
+    failed: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did, or what `plan` says it would do. Counts of points."""
+
+    experiment: str
+    id: str
+    new: int = 0
+    queued: int = 0  #: already waiting, running or paused
+    done: int = 0
+    crashed: int = 0
+    canceled: int = 0
+    forced: int = 0  #: DONE before, queued again by --force
+    gone: int = 0  #: in the queue but no longer in the file
+    duplicates: int = 0  #: identical points in the file, run once
+    first_ids: tuple[str, ...] = ()

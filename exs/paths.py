@@ -1,0 +1,112 @@
+"""Every file that exs writes, one property each. No path is joined anywhere else.
+
+Names of files in a run directory are runner's, so that its scripts go on working:
+`log.<command>.<datetime>`, `param.json`, `stat.json`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: What may stand in the name of an experiment (R15). `~` is left out: it separates NAME from its further queues.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+def safe_file_name(text: str) -> bool:
+    """True if `text` can be one path component: no separator, no NUL, not a dot name, at most 255 bytes."""
+    return (
+        bool(text)
+        and text not in (".", "..")
+        and "/" not in text
+        and "\0" not in text
+        and len(text.encode("utf-8", "surrogateescape")) <= 255
+    )
+
+
+def inside(root: Path, path: Path) -> bool:
+    """True if `path`, with symbolic links resolved, is `root` or lies below it."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One job's run directory. `suffix` ends every log name when jobs share a directory (--no-param-dir)."""
+
+    root: Path
+    suffix: str = ""
+
+    @property
+    def params(self) -> Path:
+        """Parameters, commands as a person would type them, name and output: runner's `param.json`."""
+        return self.root / f"param.json{self._tail}"
+
+    @property
+    def stat(self) -> Path:
+        """Command -> {"code": 0 or 1}: runner's `stat.json`."""
+        return self.root / f"stat.json{self._tail}"
+
+    def report(self, attempt: str) -> Path:
+        """`$EXS_REPORT`: JSON lines that the job appends. One per attempt, so that attempts never mix."""
+        return self.root / f".exs-report.{attempt}"
+
+    def control(self, attempt: str) -> Path:
+        """`$EXS_CONTROL`: what the slot tells the job."""
+        return self.root / f".exs-control.{attempt}"
+
+    def log(self, command: str, datetime: str) -> Path:
+        """Output of one command, stdout and stderr together, byte for byte."""
+        return self.root / f"log.{command}.{datetime}{self._tail}"
+
+    @property
+    def _tail(self) -> str:
+        return f".{self.suffix}" if self.suffix else ""
+
+
+def state_home(env: Mapping[str, str] | None = None, state_dir: str = "") -> Path:
+    """Root of what exs keeps on this machine: `EXS_STATE_DIR`, else `$XDG_STATE_HOME`, else `~/.local/state`."""
+    env = os.environ if env is None else env
+    base = state_dir or env.get("EXS_STATE_DIR") or env.get("XDG_STATE_HOME")
+    return Path(base or os.path.join(os.path.expanduser("~"), ".local", "state")) / "exs"
+
+
+def machine_id() -> str:
+    """Identity of this machine that survives reboots: /etc/machine-id, else the host name."""
+    for source in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            text = Path(source).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if text:
+            return text
+    return os.uname().nodename
+
+
+@dataclass(frozen=True)
+class StateDir:
+    """What exs keeps on one machine, below `<state home>/<machine id>/`."""
+
+    root: Path
+
+    @property
+    def redis(self) -> Path:
+        """Data, log, configuration of the embedded server."""
+        return self.root / "redis"
+
+    @property
+    def spool(self) -> Path:
+        """Outcomes that could not be delivered yet, one file each."""
+        return self.root / "spool"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the agent and its slots say."""
+        return self.root / "worker.log"
+
+
+def state_dir(env: Mapping[str, str] | None = None, configured: str = "") -> StateDir:
+    """This machine's state directory, not yet created."""
+    return StateDir(state_home(env, configured) / machine_id())

@@ -1,0 +1,178 @@
+"""Every number and every setting, with the reason beside it.
+
+Order of precedence: defaults, then the config file, then `EXS_<NAME>` in the environment, then options.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from exs.errors import InputError
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. Tests set them short; a lab rarely needs to."""
+
+    #: How long a claim holds without word from its slot. Longer survives longer stalls, shorter finds death sooner.
+    lease: float = 30.0
+    #: How often a slot renews: three chances per lease.
+    renew: float = 10.0
+    #: A late lease is SUSPECT; a job is lost only after this long without contact ...
+    lost_after: float = 300.0
+    #: ... or this share of its run time so far, so that a ten-day job survives a switch that reboots ...
+    lost_share: float = 0.05
+    #: ... but never longer than this.
+    lost_max: float = 3600.0
+    #: Between SIGTERM and SIGKILL.
+    grace: float = 60.0
+    #: An idle slot asks again after this long, whatever became of its wake-up token.
+    idle_poll: float = 5.0
+    #: First wait before a failed job with retries left runs again; doubles each time ...
+    retry_wait: float = 1.0
+    #: ... up to this.
+    retry_wait_max: float = 60.0
+    #: To connect; `exs list` must say "unreachable" in under 5 s.
+    connect_timeout: float = 3.0
+    #: For one answer of Redis. Longer than any script of ours holds it by three orders of magnitude.
+    socket_timeout: float = 4.0
+    #: Pause of a slot between two tries while Redis is away.
+    reconnect: float = 0.5
+    #: An uncommitted push older than this is removed by the janitor.
+    push_ttl: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes and counts. Each refuses with a sentence that names it."""
+
+    #: How often a job may be lost with its slot before it is CRASHED as poison.
+    crash_budget: int = 3
+    #: Bytes of YAML in one sweep file.
+    sweep_bytes: int = 1 * MIB
+    #: Jobs in one push.
+    sweep_jobs: int = 1_000_000
+    #: Nesting of YAML. PyYAML's own recursion dies at about 1000.
+    yaml_depth: int = 50
+    #: Aliases in one YAML file; a billion laughs needs a hundred.
+    yaml_aliases: int = 200
+    #: Characters in the name of an experiment.
+    name_chars: int = 80
+    #: Bytes in the name of a run directory; the file system allows 255, logs add a suffix.
+    directory_chars: int = 200
+    #: Bytes of JSON in the result of one job.
+    result_bytes: int = 64 * 1024
+    #: Bytes of JSON in the parameters of one job.
+    params_bytes: int = 64 * 1024
+    #: Bytes of one log file kept from its start; after that the last `log_tail_bytes` are kept too.
+    log_bytes: int = 64 * MIB
+    log_tail_bytes: int = 1 * MIB
+    #: Bytes of the end of the output that a failed job stores in Redis.
+    tail_bytes: int = 2048
+    #: Jobs per script call of a push: about 3 ms of Redis, so that nobody stalls.
+    push_batch: int = 500
+    #: Bytes of one chunk of a log sent through Redis.
+    log_chunk: int = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process."""
+
+    #: "" means the embedded server of this user.
+    redis_url: str = ""
+    timing: Timing = field(default_factory=Timing)
+    limits: Limits = field(default_factory=Limits)
+    #: Name of this machine in lists; "" means its host name.
+    node: str = ""
+    #: "" means paths.state_home().
+    state_dir: str = ""
+
+    def __repr__(self) -> str:
+        return f"Settings(redis_url={masked_url(self.redis_url)!r}, node={self.node!r})"
+
+
+_PASSWORD = re.compile(r"(?<=://)([^@/\s]*)@")
+
+
+def masked_url(text: str) -> str:
+    """`text` with the user and password of any URL in it replaced by ***."""
+    return _PASSWORD.sub("***@", text)
+
+
+def config_file(env: Mapping[str, str]) -> Path:
+    """Where the config file is looked for: `EXS_CONFIG`, else `~/.config/exs/exs.conf`."""
+    if env.get("EXS_CONFIG"):
+        return Path(env["EXS_CONFIG"])
+    home = env.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return Path(home) / "exs" / "exs.conf"
+
+
+def load(env: Mapping[str, str] | None = None) -> Settings:
+    """Settings of this process.
+
+    The config file is an INI file with one section `[exs]`; its keys are the names here. Raises InputError for
+    a value of the wrong type or an unknown key in the file, naming both.
+    """
+    env = os.environ if env is None else env
+    given = _from_file(config_file(env))
+    for name in _NAMES:
+        text = env.get(f"EXS_{name.upper()}")
+        if text:
+            given[name] = (text, f"EXS_{name.upper()}")
+    timing = _build(Timing, given)
+    if timing.renew * 2 > timing.lease:
+        raise InputError(
+            f"renew ({timing.renew:g} s) must be at most half of lease ({timing.lease:g} s).",
+            "Set EXS_RENEW or EXS_LEASE.",
+        )
+    top = {name: given[name][0] for name in ("redis_url", "node", "state_dir") if name in given}
+    return Settings(timing=timing, limits=_build(Limits, given), **top)
+
+
+_NAMES = tuple(f.name for cls in (Timing, Limits) for f in fields(cls)) + ("redis_url", "node", "state_dir")
+
+
+def _build(cls: Any, given: Mapping[str, tuple[str, str]]) -> Any:
+    values: dict[str, Any] = {}
+    for f in fields(cls):
+        if f.name not in given:
+            continue
+        text, where = given[f.name]
+        kind = type(f.default)
+        try:
+            values[f.name] = kind(text)
+        except ValueError:
+            raise InputError(f"{where}={text!r} is not {'a whole number' if kind is int else 'a number'}.") from None
+        if not 0 < values[f.name] < float("inf"):
+            raise InputError(f"{where}={text!r} must be greater than 0.")
+    return cls(**values)
+
+
+def _from_file(path: Path) -> dict[str, tuple[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the config file {path}: {error}.") from None
+    import configparser  # only for those who have a config file: 4 ms
+
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text, source=str(path))
+    except configparser.Error as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}.") from None
+    given: dict[str, tuple[str, str]] = {}
+    for name, value in parser["exs"].items() if parser.has_section("exs") else ():
+        if name not in _NAMES:
+            raise InputError(f"{path}: unknown setting {name!r}.", f"Known: {', '.join(_NAMES)}.")
+        given[name] = (value, f"{path}: {name}")
+    return given

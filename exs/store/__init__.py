@@ -1,0 +1,1 @@
+"""Everything that touches Redis; `Store` is the one interface page."""

@@ -1,0 +1,1 @@
+"""Sweep files and command lines become jobs. Pure: no Redis, no processes."""

@@ -1,0 +1,54 @@
+"""What every dialect is read into: one `Sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from exs.model import NewJob, Spec
+
+DEFAULT_PRIORITY = 42
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about a sweep; each field is one option."""
+
+    name: str | None = None  #: --name
+    output: str | None = None  #: -o DIR
+    overrides: tuple[str, ...] = ()  #: -o key=value
+    title: str | None = None  #: -t
+    commands: tuple[str, ...] = ()  #: -c
+    sample: int | None = None  #: --sample
+    seed: int | None = None  #: --sample-seed
+    job_dirs: bool = True  #: --no-param-dir sets it False
+
+
+@dataclass
+class Sweep:
+    """A sweep file, read and checked. Nothing is built yet: `jobs()` streams.
+
+    `count`: points before identical ones are dropped. `duplicates`: how many were dropped, known once
+    `jobs()` has been run through. `local_slots`: runner's `resource` and experiment-scheduler's
+    `available_cuda`, one device string per slot of `exs run`. `notes`: lines to show the user.
+    """
+
+    name: str
+    source: str
+    dialect: str
+    spec: Spec
+    count: int
+    build: Callable[[Sweep], Iterator[NewJob]]
+    pool: str = "default"
+    priority: int = DEFAULT_PRIORITY
+    retries: int = 0
+    max_running: int | None = None
+    lost_after: float | None = None
+    local_slots: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    duplicates: int = 0
+
+    def jobs(self) -> Iterator[NewJob]:
+        """The jobs in the order written, last axis fastest, each point once."""
+        self.duplicates = 0
+        return self.build(self)

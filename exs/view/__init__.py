@@ -1,0 +1,1 @@
+"""Rows, columns and renderers. Knows no Redis."""
