@@ -1,0 +1,160 @@
+"""`exs show`: everything about one job or one experiment, as a page of labelled lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from exs.model import FINAL, ExperimentRow, JobRow, JobState, Json, Spec
+from exs.view import records
+from exs.view.columns import assignments
+from exs.view.experiments import active
+from exs.view.jobs import reason, selector, where
+from exs.view.screen import STATE_STYLE, Screen
+from exs.view.text import masked, masked_all, safe, safe_lines, secret, shown
+from exs.view.when import ago, clock, duration
+
+#: Lines of a crashed job's output that the page ends with.
+_TAIL_LINES = 12
+
+
+@dataclass
+class JobPage:
+    """One job with its attempts; `now` is Redis time."""
+
+    row: JobRow
+    now: float
+
+    def lines(self, screen: Screen) -> Iterator[str]:
+        row = self.row
+        head = f"{screen.paint(safe(selector(row)), 'bold')}  {row.id}"
+        yield f"{head}  {screen.paint(row.state.value, STATE_STYLE[row.state])}"
+        for label, text in self._fields():
+            if text:
+                yield f"  {label:<10}  {text}"
+        for number, attempt in enumerate(row.history, start=1):
+            yield f"  attempt {number:<2}  {_attempt(attempt)}"
+        if row.tail and row.state is JobState.CRASHED:
+            yield "  its output ends with"
+            tail = safe_lines(row.tail.replace("\r\n", "\n")).rstrip("\n").replace("\r", "\\r")
+            yield from (f"    {line}" for line in tail.split("\n")[-_TAIL_LINES:])
+        yield screen.paint("next: " + " · ".join(self._next()), "dim")
+
+    def document(self) -> Mapping[str, Json]:
+        row = self.row
+        history = [masked_all(attempt) for attempt in row.history]
+        return records.job(row, self.now) | {"tail": row.tail, "history": history}
+
+    def records(self) -> Iterator[Mapping[str, Json]]:
+        yield records.flat(records.job(self.row, self.now))
+
+    def ids(self) -> Iterator[str]:
+        yield self.row.id
+
+    def _fields(self) -> Iterator[tuple[str, str]]:
+        row = self.row
+        yield "why", reason(row)
+        for label, values in (("params", row.params), ("results", row.result)):
+            for number, (name, value) in enumerate(values.items()):
+                yield "" if number else label, f"{safe(name)} = {shown(masked(name, value))}"
+        yield "commands", safe(", ".join(row.commands))
+        yield "where", where(row, self.now)
+        yield "pushed", _moment(row.created_at, self.now)
+        yield "started", _moment(row.started_at, self.now)
+        yield "ended", _moment(row.ended_at, self.now)
+        yield "run time", duration(records.run_time(row, self.now)) if row.started_at else ""
+        lost = f", {row.lost} of them lost with their slot" if row.lost else ""
+        yield "attempts", f"{row.attempts}{lost}" if row.attempts > 1 or row.lost else ""
+        yield "memory", f"{row.max_rss / 2**20:.0f} MiB at most" if row.max_rss else ""
+        yield "directory", self._path(row.directory)
+        yield "log", self._path(row.log)
+        yield "", f"{row.log_dropped} bytes of output were not kept" if row.log_dropped else ""
+
+    def _path(self, path: str) -> str:
+        """A path without the secrets that a swept parameter put into its directory's name."""
+        for name, value in self.row.params.items():
+            if secret(name) and isinstance(value, str) and value:
+                path = path.replace(value, "***")
+        return safe(path)
+
+    def _next(self) -> list[str]:
+        name = safe(selector(self.row))
+        if self.row.state is JobState.RUNNING:
+            return [f"exs logs -f {name}", f"exs cancel {name}"]
+        if self.row.state in (JobState.CRASHED, JobState.CANCELED):
+            return [f"exs logs {name}", f"exs retry {name}"]
+        if self.row.state in FINAL:
+            return [f"exs logs {name}"]
+        return [f"exs cancel {name}"]
+
+
+@dataclass
+class ExperimentPage:
+    """One experiment; `specs` are the ways in which its jobs are run, one per push."""
+
+    row: ExperimentRow
+    specs: Sequence[Spec]
+    now: float
+
+    def lines(self, screen: Screen) -> Iterator[str]:
+        row = self.row
+        yield f"{screen.paint(safe(row.name), 'bold')}  {row.id}"
+        for label, text in self._fields():
+            if text:
+                yield f"  {label:<10}  {text}"
+        name = safe(row.name)
+        next_ = [f"exs list -t {name}"] + ([f"exs wait {name}"] if active(row) else [])
+        if row.counts.get(JobState.CRASHED, 0):
+            next_.append(f"exs retry {name}")
+        yield screen.paint("next: " + " · ".join(next_), "dim")
+
+    def document(self) -> Mapping[str, Json]:
+        return records.experiment(self.row) | {"specs": [_spec(spec) for spec in self.specs]}
+
+    def records(self) -> Iterator[Mapping[str, Json]]:
+        yield records.flat(records.experiment(self.row))
+
+    def ids(self) -> Iterator[str]:
+        yield self.row.name
+
+    def _fields(self) -> Iterator[tuple[str, str]]:
+        row = self.row
+        counts = [f"{number} {state.value}" for state, number in row.counts.items() if number]
+        yield "jobs", f"{row.jobs}: {', '.join(counts)}" if counts else str(row.jobs)
+        yield "", f"{row.waiting_retry} wait for their next attempt" if row.waiting_retry else ""
+        yield "", "paused" if row.paused else ""
+        yield "", "" if row.committed else "its push is not complete: push it again"
+        yield "pushed", f"{_moment(row.created_at, self.now)} by {safe(row.user)} on {safe(row.host)}"
+        yield "from", safe(row.source)
+        limit = f", at most {row.max_running} at a time" if row.max_running is not None else ""
+        yield "queue", f"pool {safe(row.pool)}, priority {row.priority}{limit}"
+        yield "retries", str(row.retries) if row.retries else ""
+        for spec in self.specs:
+            yield "commands", safe(", ".join(spec.commands))
+            yield "run in", safe(spec.cwd)
+            yield "output", safe(spec.output)
+            yield "env", assignments(spec.env)
+            yield "timeout", duration(spec.timeout) if spec.timeout else ""
+
+
+def _spec(spec: Spec) -> dict[str, Json]:
+    return {
+        "commands": {name: dict(template) for name, template in spec.commands.items()},
+        "cwd": spec.cwd,
+        "output": spec.output,
+        "env": masked_all(spec.env),
+        "timeout": spec.timeout,
+    }
+
+
+def _moment(then: float, now: float) -> str:
+    return f"{ago(then, now)}  ({clock(then)})" if then else ""
+
+
+def _attempt(attempt: Mapping[str, Json]) -> str:
+    """One earlier attempt on one line, whatever fields its record has."""
+    return "  ".join(
+        f"{safe(key)}={shown(masked(key, value))}"
+        for key, value in attempt.items()
+        if value not in (None, "", [], {}) and key != "tail"
+    )

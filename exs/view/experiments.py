@@ -1,0 +1,123 @@
+"""`exs` and `exs list`: one line per experiment, and how many workers are busy and idle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from exs.model import FINAL, ExperimentRow, JobState, Json, SlotRow
+from exs.view import records
+from exs.view.screen import Screen
+from exs.view.tables import WHOLE, Column, plain
+from exs.view.text import safe
+from exs.view.when import ago
+
+_S = JobState
+
+
+@dataclass
+class ExperimentTable:
+    """`rows` as the store gives them; `active` leaves out, and counts, those with nothing left to run."""
+
+    rows: Sequence[ExperimentRow]
+    slots: Sequence[SlotRow]
+    now: float
+    active: bool = False
+
+    def lines(self, screen: Screen) -> Iterator[str]:
+        rows = self._shown()
+        jobs = [sum(row.counts.get(state, 0) for row in rows) for state in (_S.RUNNING, _S.QUEUED)]
+        if rows:
+            noun = "experiment" if len(rows) == 1 else "experiments"
+            yield f"{len(rows)} {noun}, {jobs[0]} running, {jobs[1]} waiting"
+            yield from plain(self._columns(rows), screen)
+        else:
+            yield "nothing is active" if self.rows else "no experiments yet: exs push sweep.yaml"
+        hidden = len(self.rows) - len(rows)
+        if hidden:
+            yield screen.paint(f"+ {hidden} finished: exs list", "dim")
+        yield workers_line(self.slots)
+        if any(row.counts.get(_S.QUEUED, 0) and row.kind != "pull" for row in rows) and not self._alive():
+            yield "jobs wait, but no worker is running. Start one: exs worker"
+
+    def document(self) -> Mapping[str, Json]:
+        return {
+            "experiments": [records.experiment(row) for row in self._shown()],
+            "workers": records.slot_counts(self.slots),
+        }
+
+    def records(self) -> Iterator[Mapping[str, Json]]:
+        return (records.flat(records.experiment(row)) for row in self._shown())
+
+    def ids(self) -> Iterator[str]:
+        return (row.name for row in self._shown())
+
+    def _alive(self) -> bool:
+        return any(row.state in ("busy", "idle") for row in self.slots)
+
+    def _shown(self) -> list[ExperimentRow]:
+        """What still runs or waits by priority, then what is finished, each newest first."""
+        rows = sorted(self.rows, key=lambda row: (not active(row), -row.created_at))
+        rows.sort(key=lambda row: row.priority if active(row) else 100)
+        return [row for row in rows if active(row)] if self.active else rows
+
+    def _columns(self, rows: Sequence[ExperimentRow]) -> list[Column]:
+        def counted(header: str, style: str, *states: JobState) -> Column:
+            numbers = [sum(row.counts.get(state, 0) for state in states) for row in rows]
+            return Column(
+                header,
+                [str(number) for number in numbers],
+                right=True,
+                least=WHOLE,
+                style=lambda at: style if numbers[at] else "dim",
+            )
+
+        columns = [
+            Column("name", [safe(row.name) for row in rows], least=12, style=lambda at: "bold"),
+            counted("done", "green", _S.DONE, _S.PRUNED),
+            counted("run", "cyan", _S.RUNNING, _S.PAUSING),
+            counted("wait", "", _S.QUEUED, _S.PAUSED),
+            counted("fail", "red", _S.CRASHED),
+        ]
+        if any(row.counts.get(_S.CANCELED, 0) for row in rows):
+            columns.append(counted("canceled", "yellow", _S.CANCELED))
+        columns.append(
+            Column(
+                "pushed", [ago(row.created_at, self.now) for row in rows], right=True, least=WHOLE, spare=2
+            )
+        )
+        if len({row.user for row in rows}) > 1:
+            columns.append(Column("user", [safe(row.user) for row in rows], spare=3))
+        notes = [_note(row) for row in rows]
+        if any(notes):
+            columns.append(Column("note", notes, least=16, spare=1))
+        return columns
+
+
+def active(row: ExperimentRow) -> bool:
+    """True if something of it runs, waits or is paused."""
+    return any(number for state, number in row.counts.items() if state not in FINAL)
+
+
+def workers_line(slots: Sequence[SlotRow]) -> str:
+    """The line every list ends with: `workers: 6 busy, 1 idle`, on how many nodes."""
+    counts = records.slot_counts(slots)
+    nodes = len({row.node for row in slots})
+    where = f" on {nodes} nodes" if nodes > 1 else ""
+    return f"workers: {', '.join(f'{number} {safe(state)}' for state, number in counts.items())}{where}"
+
+
+def _note(row: ExperimentRow) -> str:
+    notes = []
+    if not row.committed:
+        notes.append("push not complete: push it again")
+    if row.paused:
+        notes.append("paused")
+    if row.waiting_retry:
+        notes.append(f"{row.waiting_retry} to be retried")
+    if row.max_running is not None and active(row):
+        notes.append(f"at most {row.max_running} at a time")
+    crashed = row.counts.get(_S.CRASHED, 0)
+    if crashed and not active(row):
+        notes.append(f"exs retry {safe(row.name)}")
+    return ", ".join(notes)

@@ -1,0 +1,210 @@
+"""`exs list -t NAME`: the jobs of an experiment as one table of parameters, status and results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from exs.model import HELD, ExperimentRow, JobRow, JobState, Json
+from exs.view import records
+from exs.view.columns import Choice, assignments, cells, choose, column_of
+from exs.view.screen import STATE_STYLE, Screen
+from exs.view.tables import WHOLE, Column, psql, values
+from exs.view.text import cut, masked, safe, shown, width
+from exs.view.when import duration, until
+
+#: How the title counts: word, states. What has no jobs is not mentioned.
+_COUNTED = (
+    ("done", (JobState.DONE,)),
+    ("pruned", (JobState.PRUNED,)),
+    ("running", (JobState.RUNNING, JobState.PAUSING)),
+    ("waiting", (JobState.QUEUED,)),
+    ("paused", (JobState.PAUSED,)),
+    ("crashed", (JobState.CRASHED,)),
+    ("canceled", (JobState.CANCELED,)),
+)
+_COUNT_STYLE = {"done": "green", "running": "cyan", "crashed": "red", "canceled": "yellow"}
+
+#: Results whose extremes stand under the table.
+_EXTREMES = 3
+
+
+@dataclass
+class JobTable:
+    """`rows` of one experiment in the order to show; `now` is Redis time.
+
+    `everything` shows constant parameters as columns, and nothing is left out or cut to the screen's width.
+    """
+
+    experiment: ExperimentRow
+    rows: Sequence[JobRow]
+    now: float
+    everything: bool = False
+
+    def lines(self, screen: Screen) -> Iterator[str]:
+        choice = choose(self.rows, self.everything)
+        yield self._title(screen, choice)
+        if not self.rows:
+            return
+        free = Screen(None, screen.colour) if self.everything else screen
+        yield from psql(self._columns(choice), free, _notes(self.rows))
+        if len(self.rows) > 1:
+            yield from _extremes(self.rows, choice, screen)
+
+    def document(self) -> Mapping[str, Json]:
+        return {
+            "experiment": records.experiment(self.experiment),
+            "jobs": [records.job(row, self.now) for row in self.rows],
+        }
+
+    def records(self) -> Iterator[Mapping[str, Json]]:
+        choice = choose(self.rows, everything=True)
+        for row in self.rows:
+            record = records.job(row, self.now)
+            params, result = record.pop("params"), record.pop("result")
+            flat = {"id": record.pop("id"), "index": record.pop("index"), "status": record.pop("status")}
+            flat |= {choice.header(name, False): params.get(name) for name in choice.params}
+            flat |= {choice.header(name, True): result.get(name) for name in choice.results}
+            yield flat | {f"job.{k}" if k in flat else k: v for k, v in records.flat(record).items()}
+
+    def ids(self) -> Iterator[str]:
+        return (row.id for row in self.rows)
+
+    def _title(self, screen: Screen, choice: Choice) -> str:
+        counts = self.experiment.counts
+        parts = []
+        for word, states in _COUNTED:
+            number = sum(counts.get(state, 0) for state in states)
+            if number:
+                parts.append(screen.paint(f"{number} {word}", _COUNT_STYLE.get(word, "")))
+        left = screen.paint(safe(self.experiment.name), "bold")
+        if self.experiment.paused:
+            left += "  (paused)"
+        constants = assignments(choice.constants)
+        if constants:
+            left += (
+                f"  {constants if self.everything else cut(constants, max(20, (screen.width or 200) - 40))}"
+            )
+        right = "  ".join(parts) or "no jobs"
+        if len(self.rows) != self.experiment.jobs and self.rows:
+            right += f"  ({len(self.rows)} shown)"
+        return f"{left}  |  {right}"
+
+    def _columns(self, choice: Choice) -> list[Column]:
+        rows = self.rows
+        columns: list[Column] = []
+        if self.experiment.kind != "pull":
+            columns.append(Column("#", [str(row.index) for row in rows], right=True, least=WHOLE))
+            columns.append(Column("id", [row.id for row in rows], least=WHOLE, spare=9000, silent=True))
+        else:
+            columns.append(Column("id", [row.id for row in rows], least=WHOLE))
+        styles = [STATE_STYLE[row.state] for row in rows]
+        columns.append(
+            Column("status", [row.state.value for row in rows], least=WHOLE, style=styles.__getitem__)
+        )
+        # Where there is no room, ids go first, then times, places, results and parameters, from the last on.
+        for at, name in enumerate(choice.params):
+            cell = cells(column_of(rows, name, False), name)
+            columns.append(values(safe(choice.header(name, False)), cell, spare=1 + at))
+        for at, name in enumerate(choice.results):
+            cell = cells(column_of(rows, name, True), name)
+            columns.append(values(safe(choice.header(name, True)), cell, spare=1000 + at))
+        places = [where(row, self.now) for row in rows]
+        if any(places):
+            columns.append(Column("where", places, least=15, spare=7000))
+        times = [duration(records.run_time(row, self.now)) if row.started_at else "" for row in rows]
+        if any(times):
+            columns.append(Column("time", times, right=True, least=WHOLE, spare=8000))
+        return columns
+
+
+def where(row: JobRow, now: float) -> str:
+    """Where a job runs or ran, `gpu01:0,1`, or why it has no place yet, `retry in 12s`."""
+    if row.state is JobState.QUEUED:
+        if row.retry_at > now:
+            return f"retry in {until(row.retry_at, now)}"
+        return "queued"
+    return f"no contact {duration(row.lease_late)}" if _suspect(row) else place(row)
+
+
+def place(row: JobRow) -> str:
+    """Node and GPUs of the last attempt, `gpu01:0,1`; "" if there was none."""
+    return safe(f"{row.node}:{row.gpus}" if row.gpus else row.node)
+
+
+def _suspect(row: JobRow) -> bool:
+    return row.lease_late > 0 and row.state in HELD
+
+
+def reason(row: JobRow) -> str:
+    """Why a job did not end well, or what is odd about it, on one line; "" for nothing to say."""
+    if row.state is JobState.CRASHED:
+        detail = safe(row.detail) or (f"exit code {row.exit_code}" if row.exit_code is not None else "")
+        if row.failure in ("", "error") and detail:
+            return detail
+        return f"{row.failure}: {detail}" if detail else row.failure or "crashed"
+    if _suspect(row):
+        return f"last heard of on {place(row)}"
+    if row.want and row.state in HELD:
+        return f"asked to {safe(row.want)}"
+    if row.state is JobState.QUEUED and row.attempts:
+        return f"try {row.attempts + 1}" + (f", {safe(row.detail)}" if row.detail else "")
+    if row.log_dropped and row.state is JobState.DONE:
+        return "log cut short"
+    return ""
+
+
+def selector(row: JobRow) -> str:
+    """What a person types to name this job."""
+    return f"{row.experiment}/{row.index}"
+
+
+def _notes(rows: Sequence[JobRow]) -> Column | None:
+    """The last column: why a job crashed, and the command that says more."""
+    reasons = [reason(row) for row in rows]
+    commands = [f"exs logs {safe(selector(row))}" if row.state is JobState.CRASHED else "" for row in rows]
+    if not any(reasons):
+        return None
+
+    def fitted(at: int, limit: int) -> str:
+        command = commands[at]
+        room = limit - width(command) - 2
+        if not command or room < 8:
+            return cut(command or reasons[at], limit)
+        return f"{cut(reasons[at], room)}  {command}"
+
+    texts = [f"{why}  {command}" if command else why for why, command in zip(reasons, commands, strict=True)]
+    styles = ["red" if command else "yellow" for command in commands]
+    return Column("note", texts, cutter=fitted, style=styles.__getitem__)
+
+
+def _extremes(rows: Sequence[JobRow], choice: Choice, screen: Screen) -> Iterator[str]:
+    """The lowest and the highest value of the first numeric results, with the parameters that made them.
+
+    Which of the two is the best one is for the reader to say: nobody has declared an objective.
+    """
+    found: list[tuple[str, str, str]] = []
+    for name in choice.results:
+        numbers = [(row.result[name], row) for row in rows if _number(row.result.get(name))]
+        if len(numbers) < 2 or masked(name, 0.5) != 0.5:
+            continue
+        for word, pick in (("lowest", min), ("highest", max)):
+            value, row = pick(numbers, key=_first)
+            params = assignments({key: row.params[key] for key in choice.params if key in row.params})
+            found.append((f"{word} {safe(name)}", shown(value), f"#{row.index}  {params}"))
+        if len(found) == 2 * _EXTREMES:
+            break
+    left = max((width(label) for label, _, _ in found), default=0)
+    middle = max((width(value) for _, value, _ in found), default=0)
+    for label, value, at in found:
+        line = f"{label:<{left}}  {value:>{middle}}  {at}"
+        yield cut(line, screen.width) if screen.width else line
+
+
+def _first(pair: tuple[Any, JobRow]) -> Any:
+    return pair[0]
+
+
+def _number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

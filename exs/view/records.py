@@ -1,0 +1,119 @@
+"""Rows as JSON objects: what `--json` prints of jobs, experiments and slots.
+
+Times are ISO 8601 in UTC or null, lengths of time are seconds, states are names, secrets are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from exs.model import ExperimentRow, JobRow, JobState, Json, SlotRow
+from exs.settings import masked_url
+from exs.view.text import masked_all
+from exs.view.when import iso
+
+
+def job(row: JobRow, now: float) -> dict[str, Json]:
+    """Everything the tables show of a job, and what they leave out for want of room."""
+    return {
+        "id": row.id,
+        "experiment": row.experiment,
+        "index": row.index,
+        "name": row.name,
+        "status": row.state.value,
+        "suspect": row.lease_late > 0,
+        "no_contact": round(row.lease_late, 3) or None,
+        "params": masked_all(row.params),
+        "result": masked_all(row.result),
+        "node": row.node or None,
+        "slot": row.slot or None,
+        "gpus": row.gpus.split(",") if row.gpus else [],
+        "seconds": round(run_time(row, now), 3) if row.started_at else None,
+        "created_at": iso(row.created_at),
+        "started_at": iso(row.started_at),
+        "ended_at": iso(row.ended_at),
+        "retry_at": iso(row.retry_at),
+        "attempt": row.attempt or None,
+        "attempts": row.attempts,
+        "lost": row.lost,
+        "failure": row.failure or None,
+        "detail": masked_url(row.detail) or None,
+        "exit_code": row.exit_code,
+        "commands": list(row.commands),
+        "point": row.point or None,
+        "directory": row.directory or None,
+        "log": row.log or None,
+        "max_rss": row.max_rss or None,
+        "log_dropped": row.log_dropped,
+        "want": row.want or None,
+    }
+
+
+def run_time(row: JobRow, now: float) -> float:
+    """Seconds that the last attempt ran, or has run so far."""
+    if row.ended_at:
+        return row.seconds
+    return max(0.0, now - row.started_at) if row.started_at else 0.0
+
+
+def experiment(row: ExperimentRow) -> dict[str, Json]:
+    """One line of `exs list`, with every state counted."""
+    return {
+        "name": row.name,
+        "id": row.id,
+        "user": row.user,
+        "host": row.host,
+        "source": masked_url(row.source),
+        "kind": row.kind,
+        "pool": row.pool,
+        "priority": row.priority,
+        "max_running": row.max_running,
+        "retries": row.retries,
+        "paused": row.paused,
+        "committed": row.committed,
+        "created_at": iso(row.created_at),
+        "jobs": row.jobs,
+        "waiting_retry": row.waiting_retry,
+        "counts": {state.value: row.counts.get(state, 0) for state in JobState},
+    }
+
+
+def slot(row: SlotRow, now: float) -> dict[str, Json]:
+    """One line of `exs workers`."""
+    return {
+        "slot": row.name,
+        "node": row.node,
+        "gpus": row.gpus.split(",") if row.gpus else [],
+        "pools": list(row.pools),
+        "state": row.state,
+        "job": row.job or None,
+        "experiment": row.experiment or None,
+        "index": row.index if row.index >= 0 else None,
+        "pid": row.pid or None,
+        "started_at": iso(row.born_at),
+        "seen_ago": round(row.seen_ago, 3),
+        "done": row.done,
+        "failed": row.failed,
+        "version": row.version or None,
+    }
+
+
+def slot_counts(slots: Sequence[SlotRow]) -> dict[str, int]:
+    """How many slots are in which state; busy and idle are always there."""
+    counts = {"busy": 0, "idle": 0}
+    for row in slots:
+        counts[row.state] = counts.get(row.state, 0) + 1
+    return counts
+
+
+def flat(record: Mapping[str, Json]) -> dict[str, Json]:
+    """`record` with one level of nesting turned into names with a dot, for CSV."""
+    out: dict[str, Json] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            out.update({f"{key}.{inner}": item for inner, item in value.items()})
+        elif isinstance(value, list):
+            out[key] = ",".join(map(str, value))
+        else:
+            out[key] = value
+    return out

@@ -1,0 +1,71 @@
+"""`exs workers`: one line per slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from exs.model import Json, SlotRow
+from exs.view import records
+from exs.view.experiments import workers_line
+from exs.view.screen import Screen
+from exs.view.tables import WHOLE, Column, plain
+from exs.view.text import safe
+from exs.view.when import duration
+
+_STATE_STYLE = {"busy": "cyan", "idle": "green", "suspended": "yellow", "gone": "red"}
+
+#: Seconds without word after which a slot's line says so: three renewals.
+_QUIET = 30.0
+
+
+@dataclass
+class SlotTable:
+    """`rows` sorted by node and slot; `now` is Redis time, `quiet` the seconds of silence worth a note."""
+
+    rows: Sequence[SlotRow]
+    now: float
+    quiet: float = _QUIET
+
+    def lines(self, screen: Screen) -> Iterator[str]:
+        if self.rows:
+            yield from plain(self._columns(), screen)
+        yield workers_line(self.rows)
+        if not self.rows:
+            yield "start one on each machine: exs worker"
+
+    def document(self) -> Mapping[str, Json]:
+        return {
+            "workers": [records.slot(row, self.now) for row in self.rows],
+            "counts": records.slot_counts(self.rows),
+        }
+
+    def records(self) -> Iterator[Mapping[str, Json]]:
+        return (records.flat(records.slot(row, self.now)) for row in self.rows)
+
+    def ids(self) -> Iterator[str]:
+        return (row.name for row in self.rows)
+
+    def _columns(self) -> list[Column]:
+        rows = self.rows
+        styles = [_STATE_STYLE.get(row.state, "") for row in rows]
+        jobs = [
+            f"{row.experiment}/{row.index}" if row.experiment and row.index >= 0 else row.job for row in rows
+        ]
+        ages = [duration(self.now - row.born_at) if row.born_at else "" for row in rows]
+        columns = [
+            Column("slot", [safe(row.name) for row in rows], least=12),
+            Column("node", [safe(row.node) for row in rows], spare=2),
+            Column("gpus", [safe(row.gpus) or "-" for row in rows]),
+            Column("state", [safe(row.state) for row in rows], least=WHOLE, style=styles.__getitem__),
+            Column("job", [safe(job) or "-" for job in jobs], least=12),
+            Column("done", [str(row.done) for row in rows], right=True, least=WHOLE),
+            Column("failed", [str(row.failed) for row in rows], right=True, least=WHOLE),
+            Column("up", ages, right=True, least=WHOLE, spare=1),
+        ]
+        if any(row.pools != ("default",) for row in rows):
+            columns.insert(3, Column("pools", [safe(",".join(row.pools)) for row in rows], spare=3))
+        notes = [f"no contact {duration(row.seen_ago)}" if row.seen_ago > self.quiet else "" for row in rows]
+        if any(notes):
+            columns.append(Column("note", notes, least=WHOLE))
+        return columns
