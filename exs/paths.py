@@ -107,6 +107,55 @@ class StateDir:
         return self.root / "worker.log"
 
 
+@dataclass(frozen=True)
+class ServerFiles:
+    """Files of the embedded server: `data` is what must be kept, `local` (often the same directory) what needs a
+    local file system and a short path."""
+
+    data: Path
+    local: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where every local command connects."""
+        return self.local / "redis.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the command that starts the server, and then by the server as long as it lives."""
+        return self.local / "redis.lock"
+
+    @property
+    def pid(self) -> Path:
+        """Written by the server itself."""
+        return self.data / "redis.pid"
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.data / "redis.log"
+
+    @property
+    def password(self) -> Path:
+        """Generated at the first start and kept, so that a URL stays good across restarts."""
+        return self.data / "password"
+
+    @property
+    def listen(self) -> Path:
+        """The TCP address to listen on, as JSON; absent: the Unix socket only."""
+        return self.data / "listen.json"
+
+    @property
+    def owner(self) -> Path:
+        """Machine id and host name of the machine that the data belongs to."""
+        return self.data / "machine"
+
+    @property
+    def aof_of_redis_7(self) -> Path:
+        """Where Redis 7 and newer keep the append-only file; older ones do not look there."""
+        return self.data / "appendonlydir"
+
+
 def state_dir(env: Mapping[str, str] | None = None, configured: str = "") -> StateDir:
     """This machine's state directory, not yet created."""
     return StateDir(state_home(env, configured) / machine_id())

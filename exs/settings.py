@@ -94,6 +94,8 @@ class Settings:
     node: str = ""
     #: "" means paths.state_home().
     state_dir: str = ""
+    #: Path of the redis-server or valkey-server that the embedded server runs; "" means to search for one.
+    redis_server: str = ""
 
     def __repr__(self) -> str:
         return f"Settings(redis_url={masked_url(self.redis_url)!r}, node={self.node!r})"
@@ -133,11 +135,12 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
             f"renew ({timing.renew:g} s) must be at most half of lease ({timing.lease:g} s).",
             "Set EXS_RENEW or EXS_LEASE.",
         )
-    top = {name: given[name][0] for name in ("redis_url", "node", "state_dir") if name in given}
+    top = {name: given[name][0] for name in _TEXTS if name in given}
     return Settings(timing=timing, limits=_build(Limits, given), **top)
 
 
-_NAMES = tuple(f.name for cls in (Timing, Limits) for f in fields(cls)) + ("redis_url", "node", "state_dir")
+_TEXTS = ("redis_url", "node", "state_dir", "redis_server")
+_NAMES = tuple(f.name for cls in (Timing, Limits) for f in fields(cls)) + _TEXTS
 
 
 def _build(cls: Any, given: Mapping[str, tuple[str, str]]) -> Any:

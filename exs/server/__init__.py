@@ -1,1 +1,10 @@
-"""The embedded Redis: find a binary, start it, stop it, know where its data lives."""
+"""The embedded Redis: one server per user and machine, started when first needed, for those who set no URL.
+
+`ensure` is all that most callers want. However often a server forks, it ends as a child of the nearest
+subreaper: an agent must call `ensure` before it becomes one, or it would take the server for what a job left
+behind, and end it.
+"""
+
+from exs.server.control import Status, ensure, start, status, stop, url
+
+__all__ = ["Status", "ensure", "start", "status", "stop", "url"]

@@ -1,0 +1,101 @@
+"""`exs server`: the embedded Redis of this user."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from exs import server
+from exs import settings as config
+from exs.errors import InputError
+
+
+@click.group(name="server")
+def command() -> None:
+    """The Redis that commands share when no URL is set: start it, stop it, offer it to other machines."""
+
+
+@command.command()
+@click.option(
+    "--listen", "address", metavar="HOST[:PORT]", help="Also listen for other machines, with a password."
+)
+@click.option("--no-password", is_flag=True, help="With --listen on a loopback address: ask for no password.")
+@click.option("--local", is_flag=True, help="Listen for other machines no more.")
+def start(address: str | None, no_password: bool, local: bool) -> None:
+    """Start the server. It remembers --listen until --local."""
+    if local and address:
+        raise InputError("--local and --listen contradict each other.", "Leave one of them out.")
+    if no_password and not address:
+        raise InputError("--no-password goes with --listen.", "Add --listen 127.0.0.1, or leave it out.")
+    settings = config.load()
+    wanted = None
+    if address:
+        from exs.server.listen import parse
+
+        wanted = parse(address, password=not no_password)
+    done = server.start(settings, wanted, local)
+    _print(_lines(server.status(settings), {"running": "already running"}.get(done, done)))
+    _mention_configured(settings)
+    if wanted:
+        click.echo(
+            "On other machines: export EXS_REDIS_URL=URL, with the URL that `exs server url` prints here."
+        )
+
+
+@command.command()
+def stop() -> None:
+    """Stop the server. What is queued stays on disk, and the next command starts it again."""
+    click.echo("stopped" if server.stop(config.load()) else "not running")
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Say how the server is. Exit code 0 if it runs, 1 if not."""
+    settings = config.load()
+    found = server.status(settings)
+    if as_json:
+        click.echo(json.dumps({"running": found is not None, **(asdict(found) if found else {})}))
+    else:
+        _print(_lines(found, "running"))
+        _mention_configured(settings)
+    context.exit(0 if found else 1)
+
+
+@command.command()
+def url() -> None:
+    """Print the server's URL, with its password, and nothing else. Starts it if need be."""
+    click.echo(server.url(config.load()))
+
+
+def _lines(found: server.Status | None, state: str) -> dict[str, str]:
+    if found is None:
+        return {"state": "not running; the next command that needs it starts it"}
+    from exs.view.when import duration
+
+    return {
+        "state": f"{state} (process {found.pid}, up {duration(found.uptime)})",
+        "server": f"{found.version}  {found.binary}",
+        "socket": found.socket,
+        "listening": found.listening or "no: this machine only (--listen HOST[:PORT] for others)",
+        "data": found.data,
+        "log": found.log,
+        "append-only": found.aof,
+        "memory": f"{found.memory / (1 << 20):.1f} MiB",
+        "clients": str(found.clients),
+    }
+
+
+def _print(lines: dict[str, str]) -> None:
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def _mention_configured(settings: config.Settings) -> None:
+    if settings.redis_url:
+        where = config.masked_url(settings.redis_url)
+        click.echo(f"Note: commands here use the configured {where} instead.", err=True)
