@@ -149,7 +149,7 @@ def _build(cls: Any, given: Mapping[str, tuple[str, str]]) -> Any:
         if f.name not in given:
             continue
         text, where = given[f.name]
-        kind = type(f.default)
+        kind: Any = type(f.default)
         try:
             values[f.name] = kind(text)
         except ValueError:

@@ -1,0 +1,48 @@
+"""What every part of the Store stands on: one client, the scripts, and errors as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from exs.settings import Settings
+from exs.store.connect import sentences
+from exs.store.scripts import Arg, Scripts
+
+
+class Base:
+    """One connection to the queue. Everything it raises is an ExsError."""
+
+    def __init__(self, client: redis.Redis, settings: Settings, url: str = "") -> None:
+        self._client: Any = client  # redis-py types every reply as a union of all it could ever be
+        self._scripts = Scripts(client)
+        self._url = url or settings.redis_url
+        self.settings = settings
+
+    def _call(self, script: str, *args: Arg) -> Any:
+        with sentences(self._url):
+            return self._scripts.call(script, *args)
+
+    def _call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
+        with sentences(self._url):
+            return self._scripts.call_many(calls)
+
+    def _blpop(self, key: str, seconds: float) -> bytes | None:
+        """The head of a list of ours, waited for; never longer than a socket that answers nothing is believed in."""
+        wait = max(0.01, min(seconds, self.settings.timing.socket_timeout * 0.75))
+        with sentences(self._url):
+            reply = self._client.blpop([key], timeout=wait)
+        return None if reply is None else bytes(reply[1])
+
+    def now(self) -> float:
+        """Redis time in seconds since the epoch: the clock of every time in a row."""
+        with sentences(self._url):
+            seconds, micro = self._client.time()
+        return float(seconds + micro / 1e6)
+
+    def ping(self) -> None:
+        """Raises RedisUnreachable when there is no answer."""
+        with sentences(self._url):
+            self._client.ping()

@@ -1,0 +1,181 @@
+"""The Redis schema, one page: every key, its type, who writes it, who reads it, how long it lives.
+
+The Lua scripts get these names prepended (`prelude`), so that no key is spelled twice. Nothing has a lifetime
+unless its line says so. NAME is an experiment, QUEUE is NAME, NAME~2, NAME~3 ..., ID a job, SLOT a slot.
+
+RQ's own keys, in RQ's own schema (measured with rq 2.12), written by our scripts in the same breath as ours:
+
+| key                       | type | meaning                                                          |
+|---------------------------|------|------------------------------------------------------------------|
+| rq:queues                 | set  | `rq:queue:QUEUE` of every committed queue, until it is archived  |
+| rq:queue:QUEUE            | list | ids of its QUEUED jobs, lowest index first                       |
+| rq:job:ID                 | hash | the job: RQ's fields and ours (`JOB_FIELDS`)                     |
+| rq:wip:QUEUE              | zset | `ID:ATTEMPT` of RUNNING jobs, scored +inf: RQ never reaps them   |
+| rq:finished/failed:QUEUE  | zset | DONE and PRUNED / CRASHED, scored -1: RQ never expires them      |
+| rq:canceled:QUEUE         | zset | CANCELED, scored by time                                         |
+| rq:scheduled:QUEUE        | zset | QUEUED jobs that wait for their next attempt, scored by due time |
+| rq:deferred:QUEUE         | zset | PAUSED, scored by index                                          |
+| rq:workers, rq:workers:P  | set  | slots, all and by pool P; written by RQ's registration           |
+| rq:worker:SLOT            | hash | a slot: RQ's fields and ours; expires `WORKER_TTL` after its last word |
+| rq:suspended              | str  | set by `rq suspend`; claim obeys                                 |
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = "1"
+
+#: Seconds after which a slot that says nothing vanishes from `workers`.
+WORKER_TTL = 480
+#: Seconds that a wake-up token lives; far above any poll interval.
+WAKE_TTL = 60
+
+#: What RQ's `data` holds for every job: the call `exs.run()`, in RQ's own encoding, so that its tools can show the
+#: job. exs never reads it; a stock worker that takes the job by mistake calls `exs.run`, which refuses.
+DATA = "(Vexs.run\nN)}t."
+
+RQ_QUEUES = "rq:queues"
+RQ_QUEUE = "rq:queue:"
+RQ_JOB = "rq:job:"
+RQ_WIP = "rq:wip:"
+RQ_FINISHED = "rq:finished:"
+RQ_FAILED = "rq:failed:"
+RQ_CANCELED = "rq:canceled:"
+RQ_SCHEDULED = "rq:scheduled:"
+RQ_DEFERRED = "rq:deferred:"
+RQ_WORKERS = "rq:workers"
+RQ_WORKER = "rq:worker:"
+RQ_SUSPENDED = "rq:suspended"
+RQ_PUBSUB = "rq:pubsub:"
+
+#: string. Version of this page; written by the first push or node, checked by every later one.
+SCHEMA = "exs:schema"
+#: zset NAME -> creation time in ms. Every committed experiment.
+EXPERIMENTS = "exs:experiments"
+#: hash eight hex digits -> NAME.
+IDS = "exs:ids"
+#: hash per NAME (`EXPERIMENT_FIELDS`). Written by push and by every script that changes a count or a flag.
+EXPERIMENT = "exs:exp:"
+#: hash per NAME: QUEUE -> shape, committed queues only.
+QUEUES = "exs:queues:"
+#: hash per NAME: digest -> Spec as JSON. Read by slots once per digest.
+SPECS = "exs:spec:"
+#: hash per NAME and first three hex digits of the point: point -> ID. Bucketed so that it stays a packed list.
+POINTS = "exs:points:"
+#: list per NAME and segment number: ids in index order, '' where one was removed. One segment per large push.
+JOBS = "exs:jobs:"
+#: hash per NAME: a push under way that is not committed; removed by commit, by the same push repeated, by the janitor.
+STAGE = "exs:stage:"
+#: zset: NAMEs with a stage, scored by its last word in ms, for the janitor.
+STAGES = "exs:stages"
+#: zset per pool: NAME -> priority * 2^38 + position. Order of experiments.
+ORDER = "exs:order:"
+#: string: the last position given out.
+POSITION = "exs:position"
+#: zset per pool and shape: QUEUE -> order * 128 + queue number. Only queues from which a job can be claimed now.
+READY = "exs:ready:"
+#: set per pool: shapes that have a ready queue. What claim looks through.
+SHAPES = "exs:shapes:"
+#: zset: ID -> end of its lease in ms of Redis time. The only clock that may end an attempt.
+LEASES = "exs:leases"
+#: zset: ID -> ms of Redis time at which a job that waits for its next attempt is queued again.
+LATER = "exs:later"
+#: list per ID: earlier attempts as JSON, oldest first.
+ATTEMPTS = "exs:attempts:"
+#: hash per pool: SLOT -> what it offers. Slots that wait for a token.
+IDLE = "exs:idle:"
+#: list per SLOT: wake-up tokens. Lives WAKE_TTL.
+WAKE = "exs:wake:"
+#: hash per node: boot, machine, pid, at (ms). Written by the agent when it starts.
+NODE = "exs:node:"
+#: hash: at (ms of the last reap), since (ms since when the fleet has been in unbroken contact).
+PULSE = "exs:pulse"
+#: list per node: requests for a piece of a log. Lives a minute.
+ASK = "exs:ask:"
+#: list per request: the piece. Lives a minute.
+ANSWER = "exs:answer:"
+#: string: the last experiment pushed, for the selector `last`.
+LAST = "exs:last"
+
+#: Fields of rq:job:ID that are ours. Times in ms of Redis time.
+JOB_FIELDS = {
+    "st": "state",
+    "ix": "index in its experiment",
+    "nm": "name of its run directory",
+    "pr": "parameters, JSON",
+    "pt": "point",
+    "sp": "digest of its Spec",
+    "cm": "commands to run, JSON list; absent for all",
+    "fo": "1: run also the commands that succeeded before",
+    "at": "attempt that holds it: the fence; absent when nobody does",
+    "dn": "attempt whose outcome was accepted last",
+    "an": "attempts started",
+    "rt": "retries used",
+    "ls": "attempts lost with their slot",
+    "nd": "node",
+    "bt": "boot of that node",
+    "gp": "GPUs, comma separated",
+    "t0": "start of the last attempt",
+    "t1": "end of the last attempt",
+    "ra": "when it is queued again",
+    "wn": "what its holder is asked to do: cancel, kill, pause",
+    "fc": "failure class",
+    "fd": "why, in one line",
+    "xc": "exit code",
+    "sg": "signal",
+    "rs": "result, JSON",
+    "tl": "end of its output, when it failed",
+    "dr": "run directory",
+    "lg": "log file",
+    "rm": "peak resident memory, bytes",
+    "lx": "bytes of output not kept",
+}
+
+#: Fields of exs:exp:NAME.
+EXPERIMENT_FIELDS = {
+    "id": "eight hex digits",
+    "user": "who pushed first",
+    "host": "from where",
+    "source": "the sweep file or command line",
+    "kind": "run or pull",
+    "pool": "pool",
+    "priority": "1 to 99",
+    "created": "ms",
+    "jobs": "jobs that exist",
+    "next": "index of the next job",
+    "queues": "queues made so far",
+    "segments": "segments made so far",
+    "s:K": "first index of segment K",
+    "dead:QUEUE": "ids in that list whose job was canceled, dropped when they reach the head",
+    "running": "jobs held",
+    "max": "most that may run at once; absent for no limit",
+    "retries": "attempts after the first",
+    "lost": "lost_after in ms; absent for the default",
+    "paused": "1 while paused",
+    "waiting": "jobs that wait for their next attempt",
+    "pruned": "jobs PRUNED",
+    "archived": "1 once archived",
+}
+
+_CONSTANTS = {
+    name: value
+    for name, value in globals().items()
+    if name.isupper() and isinstance(value, (str, int)) and not name.startswith("_")
+}
+
+
+def prelude() -> str:
+    """Lua source that defines every key prefix and number of this page as a local."""
+    return " ".join(
+        f"local {name}={value!r}" if isinstance(value, str) else f"local {name}={value}"
+        for name, value in _CONSTANTS.items()
+    )
+
+
+def points(name: str, point: str) -> str:
+    """Key of the bucket in which a point stands."""
+    return f"{POINTS}{name}:{point[:3]}"
+
+
+def jobs(name: str, segment: int) -> str:
+    """Key of one segment of an experiment's jobs."""
+    return f"{JOBS}{name}:{segment}"

@@ -1,0 +1,131 @@
+"""Claim, renew, finish, release, reap: what a holder does. Every call carries its attempt, the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exs.errors import BrokenRecord, Refused
+from exs.model import Claim, Fenced, Offer, Outcome, Renewed, Spec
+from exs.store import keys, records
+from exs.store.base import Base
+from exs.store.connect import sentences
+from exs.store.scripts import Arg
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+class Holders(Base):
+    """What slots and agents do to the queue."""
+
+    def node_up(self, node: str, boot: str, machine: str, pid: int) -> str:
+        """Register an agent's node; jobs that an earlier boot of it held become lost once their lease is late.
+
+        Returns the name to use: `node`, or `node-<4 hex>` when another machine goes by that name.
+        """
+        with sentences(self._url):
+            schema = self._client.get(keys.SCHEMA)
+            if schema is not None and records.text(schema) != keys.SCHEMA_VERSION:
+                raise Refused(
+                    f"this Redis holds a queue of schema {records.text(schema)}, exs here speaks {keys.SCHEMA_VERSION}.",
+                    "Use the same version of exs on every machine.",
+                )
+            known = self._client.hget(keys.NODE + node, "machine")
+            if known is not None and records.text(known) != machine:
+                node = f"{node}-{machine[:4]}"
+            seconds, _ = self._client.time()
+            self._client.hset(
+                keys.NODE + node,
+                mapping={"boot": boot, "machine": machine, "pid": pid, "at": int(seconds) * 1000},
+            )
+        return node
+
+    def slot_dead(self, slots: Sequence[str], why: str) -> int:
+        """Put back at once what these dead slots of our node held; returns how many jobs."""
+        timing = self.settings.timing
+        return int(
+            self._call(
+                "slot_dead", why, self.settings.limits.crash_budget, _ms(timing.retry_wait), _ms(timing.retry_wait_max),
+                *slots,
+            )
+        )  # fmt: skip
+
+    def claim(self, offer: Offer, attempt: str) -> Claim | None:
+        """Lease the job that stands first among those that fit; None when there is none.
+
+        The same attempt id gets the same job again, so a lost reply loses nothing.
+        """
+        return self._claimed(self._call("claim", *self._claim_args(offer, attempt)))
+
+    def spec(self, experiment: str, digest: str) -> Spec:
+        """How the jobs of that push are run. Raises BrokenRecord."""
+        with sentences(self._url):
+            text = self._client.hget(keys.SPECS + experiment, digest)
+        if text is None:
+            raise BrokenRecord(f"experiment {experiment} has no spec {digest}.")
+        return records.spec_from(text, f"spec {digest} of {experiment}")
+
+    def renew(self, job: str, attempt: str, offer: Offer) -> tuple[Renewed, bool]:
+        """Prolong a lease and reap others'. The second value is False when the slot must register anew."""
+        args = (job, attempt, offer.slot, _ms(self.settings.timing.lease))
+        renewed, _ = self._call_many([("renew", args), ("reap", self._reap_args())])
+        fence, want, known = renewed
+        return Renewed(Fenced(records.text(fence)), records.text(want)), bool(known)
+
+    def finish(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Fenced:
+        """Store how an attempt ended, once, unless it was fenced out."""
+        return Fenced(records.text(self._call("finish", *self._finish_args(job, attempt, outcome, offer))))
+
+    def finish_and_claim(
+        self, job: str, attempt: str, outcome: Outcome, offer: Offer, next_attempt: str
+    ) -> tuple[Fenced, Claim | None]:
+        """`finish` and `claim` in one round trip."""
+        answer, claimed = self._call_many(
+            [
+                ("finish", self._finish_args(job, attempt, outcome, offer)),
+                ("claim", self._claim_args(offer, next_attempt)),
+            ]
+        )
+        return Fenced(records.text(answer)), self._claimed(claimed)
+
+    def release(self, job: str, attempt: str, why: str, offer: Offer) -> Fenced:
+        """Give a job back to its place: a planned stop, which counts as no failure."""
+        return Fenced(records.text(self._call("release", job, attempt, offer.slot, why)))
+
+    def reap(self) -> tuple[int, str]:
+        """End the attempts that are lost, queue the jobs whose wait is over.
+
+        Throttled on the server, so that everybody may call it often. Returns how many were lost, and the name
+        of an experiment with a stale push for `discard_stage`, or "".
+        """
+        _, lost, _, stale = self._call("reap", *self._reap_args())
+        return int(lost), records.text(stale)
+
+    def wait_for_work(self, offer: Offer, seconds: float) -> None:
+        """Block until a token wakes this slot, at most `seconds`. Not having one costs only the wait."""
+        self._blpop(keys.WAKE + offer.slot, seconds)
+
+    def _claim_args(self, offer: Offer, attempt: str) -> Sequence[Arg]:
+        return (
+            offer.slot, attempt, offer.node, offer.boot, _ms(self.settings.timing.lease), ",".join(offer.pools),
+            ",".join(offer.gpus), offer.gpu_memory, offer.only,
+        )  # fmt: skip
+
+    def _claimed(self, reply: Sequence[bytes] | None) -> Claim | None:
+        return None if reply is None else records.claim_from(reply)
+
+    def _finish_args(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Sequence[Arg]:
+        timing = self.settings.timing
+        result = records.dumps(dict(outcome.result)) if outcome.result else ""
+        return (
+            job, attempt, offer.slot, records.outcome_text(outcome), result, outcome.tail,
+            _ms(timing.retry_wait), _ms(timing.retry_wait_max),
+        )  # fmt: skip
+
+    def _reap_args(self) -> Sequence[Arg]:
+        t, limits = self.settings.timing, self.settings.limits
+        return (
+            100, _ms(t.renew / 2), _ms(t.lease * 2 / 3), _ms(t.lease), _ms(t.lost_after), t.lost_share, _ms(t.lost_max),
+            limits.crash_budget, _ms(t.retry_wait), _ms(t.retry_wait_max), _ms(t.push_ttl),
+        )  # fmt: skip

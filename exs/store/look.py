@@ -1,0 +1,146 @@
+"""Reading the queue: rows for people. Nothing here writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from exs.errors import InputError, NotFound
+from exs.model import ExperimentRow, JobRow, JobState, SlotRow
+from exs.store import keys, records
+from exs.store.base import Base
+from exs.store.connect import sentences
+from exs.store.scripts import Arg
+
+#: Rows per script call: about 3 ms of Redis.
+PAGE = 500
+#: Pages fetched per round trip after the first.
+PAGES = 20
+
+_JOB_ID = re.compile(r"[a-z2-7]{4,10}\Z")
+_RANGE = re.compile(r"(?P<name>[^/]+)/(?P<first>\d+)(?:-(?P<last>\d+))?\Z")
+
+
+class Watchers(Base):
+    """What lists, tables and waits read."""
+
+    def experiments(self) -> list[ExperimentRow]:
+        """Every experiment, oldest first, with its counts; one round trip."""
+        return [records.experiment_row(reply) for reply in self._call("experiments")]
+
+    def experiment(self, name_or_id: str) -> ExperimentRow:
+        """One experiment by name or by its eight hex digits. Raises NotFound, naming those that are close."""
+        found = self._call("experiments", name_or_id)
+        if not found and re.fullmatch(r"[0-9a-f]{8}", name_or_id):
+            with sentences(self._url):
+                name = self._client.hget(keys.IDS, name_or_id)
+            found = self._call("experiments", records.text(name)) if name else []
+        if not found:
+            raise NotFound(f"no experiment {name_or_id!r}.{self._close_to(name_or_id)}", "exs list shows them.")
+        return records.experiment_row(found[0])
+
+    def counts(self, name: str) -> dict[JobState, int]:
+        """Jobs of an experiment by state; one round trip."""
+        return dict(self.experiment(name).counts)
+
+    def jobs(self, name: str, *, start: int = 0, stop: int = -1, states: Collection[JobState] = ()) -> list[JobRow]:
+        """Jobs of an experiment in index order, from `start` to `stop` (both included, -1: the last)."""
+        rows: list[JobRow] = []
+        pages = [self._call("jobs", *self._page(name, start, stop))]
+        total = -1
+        while True:
+            for reply in pages:
+                now = reply[0] / 1000
+                rows += [records.job_row(row, now) for row in reply[2:]]
+            after = pages[-1][1]
+            if after < 0:
+                break
+            if total < 0:
+                total = self._next_index(name)
+            last = total - 1 if stop < 0 else min(stop, total - 1)
+            starts = range(after, last + 1, PAGE)[:PAGES]
+            if not starts:
+                break
+            pages = self._call_many([("jobs", self._page(name, at, min(at + PAGE - 1, last))) for at in starts])
+            if starts[-1] + PAGE <= last:
+                pages[-1][1] = starts[-1] + PAGE
+        return [row for row in rows if row.state in states] if states else rows
+
+    def job(self, job_id: str) -> JobRow:
+        """One job with its earlier attempts. Raises NotFound."""
+        now, reply, earlier = self._call("job", job_id, *records.ROW_FIELDS)
+        if not reply:
+            raise NotFound(f"no job {job_id!r}.", "exs list -t NAME shows the ids.")
+        row = records.job_row(reply, now / 1000)
+        row.history = records.history_from(earlier, f"job {job_id}")
+        return row
+
+    def find(self, selector: str, states: Collection[JobState] = ()) -> list[JobRow]:
+        """The jobs a selector names: NAME, its id, NAME/17, NAME/20-25, `last`, a job id or a unique prefix of one.
+
+        Raises NotFound or InputError, saying what was looked for.
+        """
+        if selector == "last":
+            selector = self.last()
+        ranged = _RANGE.match(selector)
+        if ranged:
+            name = self.experiment(ranged["name"]).name
+            first, last = int(ranged["first"]), int(ranged["last"] or ranged["first"])
+            rows = self.jobs(name, start=first, stop=last, states=states)
+            if not rows and not states:
+                raise NotFound(f"experiment {name} has no job {selector.split('/')[1]}.", f"exs list -t {name}")
+            return rows
+        try:
+            return self.jobs(self.experiment(selector).name, states=states)
+        except NotFound as no_experiment:
+            row = self._by_prefix(selector)
+            if row is None:
+                raise no_experiment from None
+            return [row] if not states or row.state in states else []
+
+    def last(self) -> str:
+        """Name of the experiment that was pushed last. Raises NotFound when there is none."""
+        with sentences(self._url):
+            name = self._client.get(keys.LAST)
+        if name is None:
+            raise NotFound("no experiment was pushed yet.", "exs push sweep.yaml")
+        return records.text(name)
+
+    def workers(self) -> list[SlotRow]:
+        """Every slot that has said something lately, by node and name."""
+        now, *replies = self._call("workers")
+        rows = [records.slot_row(reply, now / 1000) for reply in replies]
+        return sorted(rows, key=lambda row: (row.node, len(row.gpus), row.gpus, row.name))
+
+    def _page(self, name: str, start: int, stop: int) -> tuple[Arg, ...]:
+        return (name, start, stop, PAGE, *records.ROW_FIELDS)
+
+    def _next_index(self, name: str) -> int:
+        with sentences(self._url):
+            return int(self._client.hget(keys.EXPERIMENT + name, "next") or 0)
+
+    def _by_prefix(self, prefix: str) -> JobRow | None:
+        if not _JOB_ID.match(prefix):
+            return None
+        if len(prefix) == 10:
+            try:
+                return self.job(prefix)
+            except NotFound:
+                return None
+        with sentences(self._url):
+            found = sorted(self._client.scan_iter(match=f"{keys.RQ_JOB}{prefix}*", count=5000))
+        ids = [records.text(key)[len(keys.RQ_JOB) :] for key in found]
+        if len(ids) > 1:
+            raise InputError(
+                f"{prefix!r} is the beginning of {len(ids)} jobs: {', '.join(ids[:5])} ...",
+                "Type more of it.",
+            )
+        return self.job(ids[0]) if ids else None
+
+    def _close_to(self, name: str) -> str:
+        import difflib
+
+        with sentences(self._url):
+            names = [records.text(known) for known in self._client.zrange(keys.EXPERIMENTS, 0, -1)]
+        close = difflib.get_close_matches(name, names, 1)
+        return f" Did you mean {close[0]}?" if close else ""

@@ -1,0 +1,48 @@
+--@ time ready state
+-- finish(id, attempt, slot, outcome JSON, result JSON, tail, retry_wait_ms, retry_wait_max_ms) -> ours | fenced | gone
+-- Accepts the outcome of the attempt that holds the job, once; the same attempt again gets the same answer (R2).
+-- outcome: state failure detail exit_code signal seconds directory log max_rss log_dropped.
+-- A crash with retries left waits, then runs again; a job whose end was asked for is CANCELED unless it was DONE.
+-- keys: rq:job exs:leases rq:wip rq:finished|failed|canceled|scheduled exs:later exs:exp exs:attempts rq:worker
+local id, attempt, slot = ARGV[1], ARGV[2], ARGV[3]
+local job = load(id)
+if not job then return 'gone' end
+if job.dn == attempt then return 'ours' end
+if job.at ~= attempt then return 'fenced' end
+local o = cjson.decode(ARGV[4])
+if not allowed(job, o.state) then return 'fenced' end
+redis.call('DEL', 'exs:none') -- see renew: lets the writes below pass on a full server
+
+local now = now_ms()
+local key = RQ_JOB .. id
+local f = {'t1', now, 'ended_at', iso(now), 'dn', attempt}
+local function keep(field, value)
+  if value ~= nil and value ~= cjson.null and value ~= '' and value ~= 0 then f[#f + 1] = field f[#f + 1] = value end
+end
+keep('fc', o.failure) keep('fd', o.detail) keep('sg', o.signal) keep('dr', o.directory) keep('lg', o.log)
+keep('rm', o.max_rss) keep('lx', o.log_dropped) keep('rs', ARGV[5]) keep('tl', ARGV[6])
+if o.exit_code ~= cjson.null and o.exit_code ~= nil then f[#f + 1] = 'xc' f[#f + 1] = o.exit_code end
+if o.state == 'CRASHED' then keep('exc_info', o.detail) end
+redis.call('HSET', key, unpack(f))
+redis.call('HDEL', key, 'at', 'wn')
+leave(job)
+
+local e = redis.call('HMGET', EXPERIMENT .. job.exp, 'retries', 'max')
+local again = o.state == 'CRASHED' and job.rt < tonumber(e[1] or 0) and not job.wn
+if again then
+  remember(job)
+  redis.call('HINCRBY', key, 'rt', 1)
+  requeue_later(job, now, now + math.min(tonumber(ARGV[7]) * 2 ^ job.rt, tonumber(ARGV[8])))
+else
+  enter(job, o.state, now)
+end
+if e[2] then sync(job.exp) end
+
+local worker = RQ_WORKER .. slot
+if redis.call('HGET', worker, 'exs_at') == attempt then
+  redis.call('HDEL', worker, 'current_job', 'exs_at')
+  redis.call('HSET', worker, 'state', 'idle')
+  redis.call('HINCRBY', worker, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', 1)
+  redis.call('HINCRBYFLOAT', worker, 'total_working_time', o.seconds)
+end
+return 'ours'

@@ -1,0 +1,35 @@
+--@ time
+-- jobs(name, first, last, limit, field1, ...) -> {now_ms, next or -1, {id, lease_end or '', values ...}, ...}
+-- The jobs of an experiment by index, from `first` to `last` (-1: to the end), `limit` at a time; `next` is where the
+-- next call starts. Writes nothing. keys read: exs:exp exs:jobs rq:job exs:leases
+local name, first, last, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local fields = {}
+for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
+local rows = {now_ms(), -1}
+local function add(id)
+  local values = redis.call('HMGET', RQ_JOB .. id, unpack(fields))
+  if values[1] then
+    local lease = values[1] == 'RUNNING' and redis.call('ZSCORE', LEASES, id)
+    rows[#rows + 1] = {id, lease or '', unpack(values)}
+  end
+end
+local segments = tonumber(redis.call('HGET', EXPERIMENT .. name, 'segments') or 0)
+for k = 1, segments do
+  local base = tonumber(redis.call('HGET', EXPERIMENT .. name, 's:' .. k) or -1)
+  local length = base >= 0 and redis.call('LLEN', JOBS .. name .. ':' .. k) or 0
+  local from = math.max(first - base, 0)
+  local to = last < 0 and length - 1 or math.min(last - base, length - 1)
+  if from <= to then
+    if to - from + 1 > limit then to = from + limit - 1 end
+    for _, id in ipairs(redis.call('LRANGE', JOBS .. name .. ':' .. k, from, to)) do
+      if id ~= '' then add(id) end
+    end
+    limit = limit - (to - from + 1)
+    local reached = base + to + 1
+    if limit <= 0 then
+      if last < 0 or reached <= last then rows[2] = reached end
+      return rows
+    end
+  end
+end
+return rows

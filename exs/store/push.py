@@ -1,0 +1,209 @@
+"""Push and plan: a sweep goes in whole or not at all, and points that are there already stay as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from exs.errors import InputError, Refused
+from exs.model import JobState, NewJob, Pushed, Spec
+from exs.store import keys, records
+from exs.store.base import Base
+from exs.store.scripts import Arg
+
+#: A stage whose push says nothing for this long may be taken over by the same push repeated, ms.
+STAGE_LOCK = 10_000
+#: Ids of new jobs that a receipt names.
+_SOME = 20
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def new_id() -> str:
+    """A job or attempt id: 10 random characters of base32, 50 bits."""
+    bits = int.from_bytes(os.urandom(7), "big")
+    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 50, 5))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose push it is. Another user's or another source's push to the same name is refused without `into`."""
+
+    user: str
+    host: str
+    source: str
+    into: bool = False
+
+
+@dataclass
+class _Tally:
+    new: int = 0
+    staged: int = 0
+    before: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    collected: list[str] = field(default_factory=list)
+    first_ids: list[str] = field(default_factory=list)
+
+    def add(self, reply: list[Any]) -> None:
+        _, new, before, flat, collected = reply
+        assert (
+            isinstance(new, int) and isinstance(before, int) and isinstance(flat, list) and isinstance(collected, list)
+        )
+        self.new += new
+        self.before = before if self.before is None else self.before
+        for state, n in zip(flat[::2], flat[1::2], strict=True):
+            self.counts[records.text(state)] = self.counts.get(records.text(state), 0) + int(n)
+        self.collected += [records.text(job) for job in collected]
+        self.first_ids += [records.text(job) for job in some[: _SOME - len(self.first_ids)]]
+
+    def pushed(self, name: str, id8: str, forced: int) -> Pushed:
+        def of(*states: JobState) -> int:
+            return sum(self.counts.get(state.value, 0) for state in states)
+
+        found = sum(n for state, n in self.counts.items() if state != "STAGED")
+        return Pushed(
+            experiment=name,
+            id=id8,
+            new=self.new + self.counts.get("STAGED", 0),
+            queued=of(JobState.QUEUED, JobState.RUNNING, JobState.PAUSING, JobState.PAUSED),
+            done=of(JobState.DONE, JobState.PRUNED) - forced,
+            crashed=of(JobState.CRASHED),
+            canceled=of(JobState.CANCELED),
+            forced=forced,
+            gone=max(0, (self.before or 0) - found),
+            first_ids=tuple(self.first_ids),
+        )
+
+
+class Producers(Base):
+    """What a laptop does to the queue."""
+
+    def push(
+        self,
+        name: str,
+        spec: Spec,
+        jobs: Iterable[NewJob],
+        origin: Origin,
+        *,
+        pool: str = "default",
+        priority: int = 42,
+        retries: int = 0,
+        max_running: int | None = None,
+        lost_after: float | None = None,
+        kind: str = "run",
+        again: Collection[JobState] = (),
+    ) -> Pushed:
+        """Queue the jobs whose points the experiment does not have yet; all of them or none.
+
+        `again`: final states whose points are queued again once the rest is in (--force: DONE and PRUNED).
+        Safe to repeat: a second push of the same points finds them. Raises Refused when NAME belongs to another
+        user or source, and InputError for jobs that are too large.
+        """
+        spec_text, digest = records.spec_text(spec)
+        meta = {
+            "name": name, "push": new_id(), "digest": _digest(origin.source, spec_text), "user": origin.user,
+            "host": origin.host, "source": origin.source, "into": origin.into, "kind": kind, "pool": pool,
+            "priority": priority, "retries": retries, "id8": secrets.token_hex(4), "spec_digest": digest,
+            "spec": spec_text, "lock": STAGE_LOCK, "collect": {state.value: True for state in again} or {"": True},
+            "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
+        }  # fmt: skip
+        meta = {key: value for key, value in meta.items() if value is not None}
+        tally = _Tally()
+        for first, batch, last in _batches(jobs, self.settings.limits.push_batch):
+            self._push_batch({**meta, "first": first, "last": last}, batch, tally)
+        forced = 0
+        for start in range(0, len(tally.collected), self.settings.limits.push_batch):
+            ids = tally.collected[start : start + self.settings.limits.push_batch]
+            forced += int(self._call("retry", 1 if JobState.DONE in again else 0, *ids)[0])
+        row = self._call("experiments", name)[0]
+        return tally.pushed(name, records.experiment_row(row).id, forced)
+
+    def plan(self, name: str, jobs: Iterable[NewJob], origin: Origin) -> Pushed:
+        """What `push` would do, without doing it."""
+        tally = _Tally()
+        for _, batch, _ in _batches(jobs, self.settings.limits.push_batch * 4):
+            points = [job.point for job in batch]
+            reply = self._call("points", name, origin.user, origin.source, int(origin.into), *points)
+            _refuse(name, reply)
+            tally.add(reply)
+        return tally.pushed(name, "", 0)
+
+    def discard_stage(self, name: str, older_than: float) -> None:
+        """Take back a push of NAME that was never committed and has been silent for `older_than` seconds."""
+        while self._call("discard", name, self.settings.limits.push_batch, int(older_than * 1000)):
+            pass
+
+    def _push_batch(self, meta: dict[str, object], batch: list[NewJob], tally: _Tally) -> None:
+        shapes: dict[str, int] = {}
+        args: list[Arg] = []
+        for job in batch:
+            shape = shapes.setdefault(records.shape(job.resources), len(shapes))
+            params = records.dumps(job.params)
+            if len(params) > self.settings.limits.params_bytes:
+                raise InputError(
+                    f"the parameters of {job.name} take {len(params)} bytes of JSON.",
+                    f"At most {self.settings.limits.params_bytes} (params_bytes); put large values into a file.",
+                )
+            commands = records.dumps(list(job.commands)) if job.commands else ""
+            args += (new_id(), job.name, params, job.point, commands, shape)
+        meta = {**meta, "shapes": list(shapes)}
+        name = str(meta["name"])
+        if not meta["last"]:
+            meta["spec"] = ""
+        while True:
+            reply = self._call("push", records.dumps(meta), *args)
+            code = reply[0]
+            if code == b"busy":
+                time.sleep(min(0.25, reply[1] / 1000))  # another push of NAME is under way; it holds no lock on us
+            elif code == b"stale":
+                self.discard_stage(name, STAGE_LOCK / 1000)
+            elif code == b"id":
+                meta["id8"] = secrets.token_hex(4)
+            else:
+                _refuse(name, reply)
+                tally.add(reply)
+                return
+
+
+def _refuse(name: str, reply: list[bytes]) -> None:
+    code = reply[0]
+    if code == b"ok":
+        return
+    if code == b"taken":
+        user, source = records.text(reply[1]), records.text(reply[2])
+        raise Refused(
+            f"experiment {name} belongs to {user}, pushed from {source}.",
+            "Choose another with --name, or add to it with --into.",
+        )
+    if code == b"kind":
+        raise Refused(f"experiment {name} is a {records.text(reply[1])} experiment.", "Choose another with --name.")
+    if code == b"archived":
+        raise Refused(f"experiment {name} is archived.", f"exs unarchive {name}, or choose another with --name.")
+    if code == b"schema":
+        raise Refused(
+            f"this Redis holds a queue of schema {records.text(reply[1])}, this exs speaks {keys.SCHEMA_VERSION}.",
+            "Use the same version of exs everywhere.",
+        )
+    raise Refused(f"another push of {name} took over.", "Push again: what is there is kept.")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _batches(jobs: Iterable[NewJob], size: int) -> Iterator[tuple[bool, list[NewJob], bool]]:
+    """(first, batch, last); one empty batch when there are no jobs."""
+    stream = iter(jobs)
+    batch = list(islice(stream, size))
+    first = True
+    while True:
+        following = list(islice(stream, size))
+        yield first, batch, not following
+        if not following:
+            return
+        batch, first = following, False

@@ -1,0 +1,73 @@
+"""Loads and runs the Lua scripts by name; knows nothing of what they do.
+
+A script file may begin with `--@ lib other`: those files of `lua/lib` are put in front of it, after the key
+names of `keys.prelude()` and the transitions of `model.TRANSITIONS`. No script uses a shebang: 6.2 refuses it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from exs.model import TRANSITIONS
+from exs.store import keys
+
+_LUA = Path(__file__).parent / "lua"
+Arg = str | bytes | int | float
+
+
+@cache
+def source(name: str) -> str:
+    """Full source of one script, libraries included."""
+    text = (_LUA / f"{name}.lua").read_text(encoding="utf-8")
+    first = text.split("\n", 1)[0]
+    libraries = first[3:].split() if first.startswith("--@") else []
+    parts = [keys.prelude()]
+    if "state" in libraries:
+        parts.append(_transitions())
+    parts += [(_LUA / "lib" / f"{library}.lua").read_text(encoding="utf-8") for library in libraries]
+    return "\n".join([*parts, text])
+
+
+@cache
+def sha(name: str) -> str:
+    """SHA-1 under which Redis knows the script."""
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+
+
+def _transitions() -> str:
+    pairs = ",".join(f"['{a.value}>{b.value}']=true" for a, targets in TRANSITIONS.items() for b in sorted(targets))
+    return f"local ALLOWED={{{pairs}}}"
+
+
+class Scripts:
+    """Runs scripts on one client. Every call is safe to repeat: the scripts are idempotent."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def call(self, name: str, *args: Arg) -> Any:
+        """The answer of one script. Redis errors pass through."""
+        try:
+            return self._client.evalsha(sha(name), 0, *args)
+        except redis.exceptions.NoScriptError:
+            return self._client.eval(source(name), 0, *args)
+
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
+        """The answers of several scripts, run in this order in one round trip, each atomic on its own."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for name, args in calls:
+                pipe.evalsha(sha(name), 0, *args)
+            try:
+                return list(pipe.execute())
+            except redis.exceptions.NoScriptError:
+                for name in {name for name, _ in calls}:
+                    self._client.script_load(source(name))
+                for name, args in calls:
+                    pipe.evalsha(sha(name), 0, *args)
+                return list(pipe.execute())

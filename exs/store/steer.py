@@ -1,0 +1,36 @@
+"""Cancel, retry, remove: each in batches of one script call, each safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exs.store.base import Base
+from exs.store.scripts import Arg
+
+_BATCH = 200
+
+
+class Steering(Base):
+    """What a person does to jobs that are in the queue."""
+
+    def cancel(self, ids: Sequence[str], *, kill: bool = False) -> dict[str, int]:
+        """End jobs: waiting ones at once, running ones through their slot (SIGTERM and grace; `kill`: at once)."""
+        return self._each("cancel", ("kill" if kill else "cancel",), ids, ("canceled", "asked", "already", "missing"))
+
+    def retry(self, ids: Sequence[str], *, force: bool = False) -> dict[str, int]:
+        """Queue CRASHED and CANCELED jobs again, with `force` DONE ones too."""
+        return self._each("retry", (int(force),), ids, ("queued", "already", "kept", "missing"))
+
+    def remove(self, ids: Sequence[str]) -> dict[str, int]:
+        """Forget jobs, their results and their points; running ones stay."""
+        return self._each("remove", (), ids, ("removed", "running", "missing"))
+
+    def remove_experiment(self, name: str) -> bool:
+        """Forget an experiment without jobs; False when it has some."""
+        return bool(self._call("remove_experiment", name))
+
+    def _each(self, script: str, head: Sequence[Arg], ids: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+        # From the last batch to the first: retry puts each job before those that follow it.
+        starts = range(0, len(ids), _BATCH)[::-1]
+        replies = self._call_many([(script, (*head, *ids[start : start + _BATCH])) for start in starts])
+        return {name: sum(int(reply[i]) for reply in replies) for i, name in enumerate(names)}

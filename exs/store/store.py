@@ -1,0 +1,33 @@
+"""The Store: everything exs does to Redis, in one interface.
+
+    producers   push  plan  discard_stage                                             push.py
+    holders     node_up  slot_dead  claim  spec  renew  finish  finish_and_claim
+                release  reap  wait_for_work                                          lease.py
+    watchers    experiments  experiment  counts  jobs  job  find  last  workers       look.py
+    steering    cancel  retry  remove  remove_experiment                              steer.py
+    doctor      audit                                                                 audit.py
+    logs        ask_log  next_log_request  answer_log                                 logs.py
+    all         now  ping                                                             base.py
+
+Every change of state is one Lua script in `lua/`, atomic, idempotent under an id its caller chose, and timed by
+Redis alone. Errors are ExsErrors: RedisUnreachable, RedisRefused, NotFound, InputError, Refused, BrokenRecord.
+"""
+
+from __future__ import annotations
+
+from exs.settings import Settings
+from exs.store.audit import Auditor
+from exs.store.connect import connect
+from exs.store.lease import Holders
+from exs.store.logs import Logs
+from exs.store.push import Producers
+from exs.store.steer import Steering
+
+
+class Store(Producers, Holders, Auditor, Steering, Logs):
+    """One connection to the queue; see the module's page for what it can do."""
+
+
+def open_store(url: str, settings: Settings) -> Store:
+    """A Store on the Redis at `url`; the first call connects. Raises InputError for a URL that is none."""
+    return Store(connect(url, settings.timing), settings, url)
