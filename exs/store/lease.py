@@ -28,7 +28,7 @@ class Holders(Base):
             schema = self._client.get(keys.SCHEMA)
             if schema is not None and records.text(schema) != keys.SCHEMA_VERSION:
                 raise Refused(
-                    f"this Redis holds a queue of schema {records.text(schema)}, exs here speaks {keys.SCHEMA_VERSION}.",
+                    f"this Redis holds a queue of schema {records.text(schema)}, not {keys.SCHEMA_VERSION}.",
                     "Use the same version of exs on every machine.",
                 )
             known = self._client.hget(keys.NODE + node, "machine")

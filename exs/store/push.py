@@ -50,10 +50,7 @@ class _Tally:
     first_ids: list[str] = field(default_factory=list)
 
     def add(self, reply: list[Any]) -> None:
-        _, new, before, flat, collected = reply
-        assert (
-            isinstance(new, int) and isinstance(before, int) and isinstance(flat, list) and isinstance(collected, list)
-        )
+        _, new, before, flat, collected, some = reply
         self.new += new
         self.before = before if self.before is None else self.before
         for state, n in zip(flat[::2], flat[1::2], strict=True):
