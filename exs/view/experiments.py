@@ -17,12 +17,13 @@ _S = JobState
 
 @dataclass
 class ExperimentTable:
-    """`rows` as the store gives them; `active` leaves out, and counts, those with nothing left to run."""
+    """`rows` as the store gives them; of those that are over only the newest `finished` are shown, the others
+    counted; None shows all."""
 
     rows: Sequence[ExperimentRow]
     slots: Sequence[SlotRow]
     now: float
-    active: bool = False
+    finished: int | None = None
 
     def lines(self, screen: Screen) -> Iterator[str]:
         rows = self._shown()
@@ -35,7 +36,7 @@ class ExperimentTable:
             yield "nothing is active" if self.rows else "no experiments yet: exs push sweep.yaml"
         hidden = len(self.rows) - len(rows)
         if hidden:
-            yield screen.paint(f"+ {hidden} finished: exs list", "dim")
+            yield screen.paint(f"+ {hidden} finished: exs list{' -a' if self.finished else ''}", "dim")
         yield workers_line(self.slots)
         if any(row.counts.get(_S.QUEUED, 0) and row.kind != "pull" for row in rows) and not self._alive():
             yield "jobs wait, but no worker is running. Start one: exs worker"
@@ -59,7 +60,8 @@ class ExperimentTable:
         """What still runs or waits by priority, then what is finished, each newest first."""
         rows = sorted(self.rows, key=lambda row: (not active(row), -row.created_at))
         rows.sort(key=lambda row: row.priority if active(row) else 100)
-        return [row for row in rows if active(row)] if self.active else rows
+        running = sum(map(active, rows))
+        return rows if self.finished is None else rows[: running + self.finished]
 
     def _columns(self, rows: Sequence[ExperimentRow]) -> list[Column]:
         def counted(header: str, style: str, *states: JobState) -> Column:
@@ -82,9 +84,7 @@ class ExperimentTable:
         if any(row.counts.get(_S.CANCELED, 0) for row in rows):
             columns.append(counted("canceled", "yellow", _S.CANCELED))
         columns.append(
-            Column(
-                "pushed", [ago(row.created_at, self.now) for row in rows], right=True, least=WHOLE, spare=2
-            )
+            Column("pushed", [ago(row.created_at, self.now) for row in rows], right=True, least=WHOLE, spare=2)
         )
         if len({row.user for row in rows}) > 1:
             columns.append(Column("user", [safe(row.user) for row in rows], spare=3))

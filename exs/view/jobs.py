@@ -9,22 +9,11 @@ from typing import Any
 from exs.model import HELD, ExperimentRow, JobRow, JobState, Json
 from exs.view import records
 from exs.view.columns import Choice, assignments, cells, choose, column_of
+from exs.view.counts import counted
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.tables import WHOLE, Column, psql, values
 from exs.view.text import cut, masked, safe, shown, width
 from exs.view.when import duration, until
-
-#: How the title counts: word, states. What has no jobs is not mentioned.
-_COUNTED = (
-    ("done", (JobState.DONE,)),
-    ("pruned", (JobState.PRUNED,)),
-    ("running", (JobState.RUNNING, JobState.PAUSING)),
-    ("waiting", (JobState.QUEUED,)),
-    ("paused", (JobState.PAUSED,)),
-    ("crashed", (JobState.CRASHED,)),
-    ("canceled", (JobState.CANCELED,)),
-)
-_COUNT_STYLE = {"done": "green", "running": "cyan", "crashed": "red", "canceled": "yellow"}
 
 #: Results whose extremes stand under the table.
 _EXTREMES = 3
@@ -72,21 +61,13 @@ class JobTable:
         return (row.id for row in self.rows)
 
     def _title(self, screen: Screen, choice: Choice) -> str:
-        counts = self.experiment.counts
-        parts = []
-        for word, states in _COUNTED:
-            number = sum(counts.get(state, 0) for state in states)
-            if number:
-                parts.append(screen.paint(f"{number} {word}", _COUNT_STYLE.get(word, "")))
         left = screen.paint(safe(self.experiment.name), "bold")
         if self.experiment.paused:
             left += "  (paused)"
         constants = assignments(choice.constants)
         if constants:
-            left += (
-                f"  {constants if self.everything else cut(constants, max(20, (screen.width or 200) - 40))}"
-            )
-        right = "  ".join(parts) or "no jobs"
+            left += f"  {constants if self.everything else cut(constants, max(20, (screen.width or 200) - 40))}"
+        right = counted(self.experiment.counts, screen)
         if len(self.rows) != self.experiment.jobs and self.rows:
             right += f"  ({len(self.rows)} shown)"
         return f"{left}  |  {right}"
@@ -100,9 +81,7 @@ class JobTable:
         else:
             columns.append(Column("id", [row.id for row in rows], least=WHOLE))
         styles = [STATE_STYLE[row.state] for row in rows]
-        columns.append(
-            Column("status", [row.state.value for row in rows], least=WHOLE, style=styles.__getitem__)
-        )
+        columns.append(Column("status", [row.state.value for row in rows], least=WHOLE, style=styles.__getitem__))
         # Where there is no room, ids go first, then times, places, results and parameters, from the last on.
         for at, name in enumerate(choice.params):
             cell = cells(column_of(rows, name, False), name)

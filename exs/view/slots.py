@@ -49,9 +49,7 @@ class SlotTable:
     def _columns(self) -> list[Column]:
         rows = self.rows
         styles = [_STATE_STYLE.get(row.state, "") for row in rows]
-        jobs = [
-            f"{row.experiment}/{row.index}" if row.experiment and row.index >= 0 else row.job for row in rows
-        ]
+        jobs = [f"{row.experiment}/{row.index}" if row.experiment and row.index >= 0 else row.job for row in rows]
         ages = [duration(self.now - row.born_at) if row.born_at else "" for row in rows]
         columns = [
             Column("slot", [safe(row.name) for row in rows], least=12),

@@ -60,8 +60,7 @@ def plain(columns: Sequence[Column], screen: Screen) -> Iterator[str]:
     """The table with two spaces between columns, none at the end of a line, header in bold."""
     columns, widths, _ = _fitted(columns, screen.width, between=2, outside=0, roomy=0)
     header = "  ".join(
-        padded(cut(column.header, size), size, column.right)
-        for column, size in zip(columns, widths, strict=True)
+        padded(cut(column.header, size), size, column.right) for column, size in zip(columns, widths, strict=True)
     )
     yield screen.paint(header.rstrip(), "bold")
     for line in _lines(columns, widths, screen, "  "):

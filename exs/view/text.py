@@ -55,9 +55,7 @@ def _visible(ch: str) -> str:
 def secret(name: str) -> bool:
     """True if a value of this name must not be shown: it speaks of a token, key, password or secret."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    return bool(words) and (
-        words[-1] in _SECRET_ENDS or any(part in "".join(words) for part in _SECRET_PARTS)
-    )
+    return bool(words) and (words[-1] in _SECRET_ENDS or any(part in "".join(words) for part in _SECRET_PARTS))
 
 
 def masked(name: str, value: Json) -> Json:

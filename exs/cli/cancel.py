@@ -1,0 +1,39 @@
+"""`exs cancel`."""
+
+from __future__ import annotations
+
+import click
+
+from exs.cli.output import show_json
+from exs.cli.selectors import selected, selectors_argument, status_option
+from exs.cli.session import open_store
+from exs.model import JobState
+
+
+@click.command("cancel")
+@selectors_argument
+@status_option
+@click.option("--kill", is_flag=True, help="Running jobs get SIGKILL at once instead of SIGTERM and a grace period.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the ids of the jobs only.")
+def command(selectors: tuple[str, ...], states: frozenset[JobState], kill: bool, as_json: bool, quiet: bool) -> None:
+    """Take jobs out of the queue, and have running ones ended with their whole process tree.
+
+    Jobs that are over stay as they are. `exs retry` queues canceled jobs again.
+    """
+    store = open_store()
+    ids = [row.id for row in selected(store, selectors, states)]
+    counts = store.cancel(ids, kill=kill)
+    if as_json:
+        show_json(dict(counts))
+    elif quiet:
+        click.echo("".join(f"{each}\n" for each in ids), nl=False)
+    else:
+        asked = counts.get("asked", 0)
+        line = f"canceled {counts.get('canceled', 0)}"
+        if asked:
+            line += f", {'killing' if kill else 'asked'} {asked} running{'' if kill else ' to end'}"
+        over = counts.get("already", 0) + counts.get("missing", 0)
+        if over:
+            line += f", {over} were over already"
+        click.echo(line)

@@ -1,0 +1,100 @@
+"""The log of one job, wherever it lies: a file of this machine, a file of another node, or the stored end of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exs.cli.session import host, settings
+from exs.errors import NotFound
+from exs.model import JobRow
+from exs.paths import RunDir
+from exs.view.jobs import selector
+
+if TYPE_CHECKING:
+    from exs.store.logs import LogChunk
+    from exs.store.store import Store
+
+#: Seconds that a node has to answer. Its agent sits on a blocking read; a slow network is what this is for.
+PATIENCE = 3.0
+
+
+class Unreachable(NotFound):
+    """The node that has the log does not answer."""
+
+
+class JobLog:
+    """Reads the log of `command` of one job; "" is the last command that wrote one."""
+
+    def __init__(self, store: Store, row: JobRow, command: str = "") -> None:
+        self._store = store
+        self._row = row
+        self._command = command
+        self._path = self._local_path()
+        self._chunk = settings().limits.log_chunk
+
+    def read(self, offset: int) -> LogChunk:
+        """A piece from `offset`, counted from the end if negative. Raises Unreachable, or NotFound with the reason."""
+        if self._path is not None:
+            return _from_file(self._path, offset, self._chunk)
+        row = self._row
+        chunk = self._store.ask_log(row.node, row.id, self._command, offset, self._chunk, PATIENCE)
+        if chunk is None:
+            raise Unreachable(f"{row.node}, which has the log of {selector(row)}, does not answer.")
+        if chunk.problem:
+            raise NotFound(f"no log of {selector(row)}: {chunk.problem}")
+        return chunk
+
+    def pieces(self, offset: int) -> Iterator[LogChunk]:
+        """Everything from `offset` to the end as it is now; at least one piece, which may be empty."""
+        while True:
+            chunk = self.read(offset)
+            offset = chunk.offset + len(chunk.data)
+            yield chunk
+            if not chunk.data or offset >= chunk.size:
+                return
+
+    def start_of_last(self, lines: int) -> int:
+        """Offset at which the last `lines` lines begin. The end of the text counts as the end of a line."""
+        end = self.read(-1).size
+        wanted = lines + 1
+        begin = end
+        first = True
+        while begin > 0:
+            begin = max(0, end - self._chunk)
+            data = self.read(begin).data[: end - begin]
+            if first and data and not data.endswith(b"\n"):
+                wanted -= 1
+            first = False
+            at = len(data)
+            while (at := data.rfind(b"\n", 0, at)) >= 0:
+                wanted -= 1
+                if wanted <= 0:
+                    return begin + at + 1
+            end = begin
+        return 0
+
+    def _local_path(self) -> Path | None:
+        """The file, if this machine is the job's node and has it."""
+        row = self._row
+        if row.node != host() or not row.log:
+            return None
+        path = Path(row.log)
+        if self._command:
+            spec = self._store.spec(row.experiment, row.spec)
+            path = RunDir(path.parent, "" if spec.job_dirs else row.name).log(self._command, spec.datetime)
+        return path if path.is_file() else None
+
+
+def _from_file(path: Path, offset: int, limit: int) -> LogChunk:
+    from exs.store.logs import LogChunk
+
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            begin = max(0, size + offset) if offset < 0 else min(offset, size)
+            file.seek(begin)
+            return LogChunk(file.read(limit), begin, size)
+    except OSError as error:
+        raise NotFound(f"cannot read the log {path}: {error.strerror}.") from None

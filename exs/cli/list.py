@@ -1,0 +1,109 @@
+"""`exs`, `exs list`, `exs list -t NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import click
+
+from exs.cli.output import forms, show
+from exs.cli.selectors import status_option
+from exs.cli.session import open_store
+from exs.errors import InputError
+from exs.model import JobRow, JobState
+
+#: Finished experiments that `exs list` shows without -a.
+RECENT = 20
+
+
+@click.command("list")
+@click.argument("names", nargs=-1, metavar="[NAME ...]")
+@click.option(
+    "-t",
+    "--table",
+    "tables",
+    multiple=True,
+    metavar="NAME",
+    help="The jobs of NAME: parameters, status, results.",
+)
+@click.option("-a", "--all", "everything", is_flag=True, help="All that is finished too; with -t every column in full.")
+@status_option
+@click.option("-s", "--sort", "fields", multiple=True, metavar="FIELD", help="With -t: sort by a parameter or result.")
+@click.option("-d", "--decreasing", is_flag=True, help="With --sort: highest first.")
+@forms(csv=True)
+def command(
+    names: tuple[str, ...],
+    tables: tuple[str, ...],
+    everything: bool,
+    states: frozenset[JobState],
+    fields: tuple[str, ...],
+    decreasing: bool,
+    form: str | None,
+) -> None:
+    """Experiments with their counts, or with -t (or a NAME) the jobs of one as a table.
+
+    Parameters that are the same for all jobs stand in the title. A row that crashed says why, and what to
+    type to see more. The last lines of a table are the lowest and highest results.
+    """
+    wanted = (*tables, *names)
+    if not wanted:
+        if states or fields or decreasing:
+            raise click.UsageError("--status, --sort and -d are about the jobs of one experiment: give -t NAME.")
+        show_experiments(form, everything)
+    for name in wanted:
+        show_jobs(name, form, everything=everything, states=states, fields=fields, decreasing=decreasing)
+
+
+def show_active() -> None:
+    """What a bare `exs` prints: the experiments with something left to run, and the workers."""
+    show_experiments(None, active=True)
+
+
+def show_experiments(form: str | None, everything: bool = False, active: bool = False) -> None:
+    """Print one line per experiment."""
+    from exs.view.experiments import ExperimentTable
+
+    store = open_store()
+    rows = store.experiments()
+    finished = None if everything else 0 if active else RECENT
+    show(ExperimentTable(rows, store.workers(), store.now(), finished), form)
+
+
+def show_jobs(
+    name: str,
+    form: str | None = None,
+    *,
+    everything: bool = False,
+    states: frozenset[JobState] = frozenset(),
+    fields: Sequence[str] = (),
+    decreasing: bool = False,
+) -> None:
+    """Print the jobs of one experiment, by index or sorted by `fields`. Raises NotFound, InputError."""
+    from exs.view.jobs import JobTable
+
+    store = open_store()
+    experiment = store.experiment(store.last() if name == "last" else name)
+    rows = store.jobs(experiment.name, states=states)
+    if fields:
+        rows = _sorted(rows, fields, decreasing)
+    show(JobTable(experiment, rows, store.now(), everything), form)
+
+
+def _sorted(rows: list[JobRow], fields: Sequence[str], decreasing: bool) -> list[JobRow]:
+    """By the first field, then the next; rows without a value stand last in both directions."""
+    from exs.view.columns import choose, sort_key
+
+    choice = choose(rows)
+    for field in reversed(fields):
+        key = sort_key(choice, field)
+        if key is None:
+            known = [*choice.params, *choice.constants, *choice.results]
+            close = get_close_matches(field, known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known[:30])}."
+            raise InputError(f"cannot sort by {field!r}: no job has such a parameter or result.", hint)
+        keyed = [(key(row), row) for row in rows]
+        there = [pair for pair in keyed if pair[0][0] < 2]
+        there.sort(key=lambda pair: pair[0], reverse=decreasing)
+        rows = [row for _, row in there] + [row for (rank, _), row in keyed if rank == 2]
+    return rows

@@ -1,0 +1,170 @@
+"""`exs logs`."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from exs.cli.joblog import JobLog, Unreachable
+from exs.cli.selectors import selected, selectors_argument, status_option
+from exs.cli.session import note, open_store
+from exs.errors import InputError, NotFound
+from exs.model import FINAL, JobRow, JobState
+from exs.view.jobs import selector, where
+from exs.view.text import safe_lines
+
+if TYPE_CHECKING:
+    from exs.store.store import Store
+
+#: Seconds between two looks at a log that is followed.
+_LOOK = 0.3
+
+
+@click.command("logs")
+@selectors_argument
+@status_option
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job is over.")
+@click.option("-n", "--tail", "lines", type=click.IntRange(min=0), metavar="N", help="The last N lines only.")
+@click.option("-c", "--command", "command_name", metavar="NAME", help="The log of this command; else of the last one.")
+@click.option("--raw", is_flag=True, help="On a terminal too, every byte as the job wrote it.")
+def command(
+    selectors: tuple[str, ...],
+    states: frozenset[JobState],
+    follow: bool,
+    lines: int | None,
+    command_name: str | None,
+    raw: bool,
+) -> None:
+    """What jobs printed, from whatever machine has it.
+
+    Into a pipe or file every byte goes as it is. On a terminal, control characters are escaped.
+    """
+    store = open_store()
+    rows = selected(store, selectors, states)
+    if not rows:
+        raise NotFound("no such jobs.", "exs list -t NAME shows those there are.")
+    if follow and len(rows) > 1:
+        raise InputError(f"-f follows one job, these are {len(rows)}.", "Name one: NAME/17")
+    sink = _Sink(raw or not sys.stdout.isatty())
+    for number, row in enumerate(rows):
+        if len(rows) > 1:
+            sink.text(f"{chr(10) if number else ''}==> {selector(row)} <==\n")
+        if follow:
+            _follow(store, row, command_name or "", lines, sink)
+        else:
+            _print(store, row, command_name or "", lines, sink)
+        sink.end()
+
+
+class _Sink:
+    """Standard output, exact or made safe for a terminal."""
+
+    def __init__(self, exact: bool) -> None:
+        self._exact = exact
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._open_line = False
+
+    def write(self, data: bytes) -> None:
+        """Bytes of a log."""
+        if self._exact:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        elif data:
+            self.text(safe_lines(self._decoder.decode(data)))
+            self._open_line = not data.endswith(b"\n")
+
+    def text(self, text: str) -> None:
+        """Words of our own."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """Ends a last line that the job left open, where a prompt would follow it."""
+        if not self._exact:
+            self.text(safe_lines(self._decoder.decode(b"", final=True)))
+            if self._open_line:
+                self.text("\n")
+            self._open_line = False
+
+
+def _print(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink) -> None:
+    if not row.node and not row.tail:
+        raise NotFound(f"{selector(row)} has not printed anything: it never started ({where(row, store.now())}).")
+    log = JobLog(store, row, name)
+    try:
+        for chunk in log.pieces(0 if lines is None else log.start_of_last(lines)):
+            sink.write(chunk.data)
+    except Unreachable as error:
+        if not row.tail:
+            raise
+        note(f"{error.message} This is only the end of it, as stored with the result:")
+        sink.write(_last_lines(row.tail, lines).encode())
+
+
+def _last_lines(text: str, lines: int | None) -> str:
+    kept = text.splitlines(keepends=True)
+    return text if lines is None else "".join(kept[len(kept) - lines :] if lines < len(kept) else kept)
+
+
+def _follow(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink) -> None:
+    """Print what there is and what comes, until the job is over; its commands one after the other."""
+    row = _started(store, row)
+    names = [name] if name else _commands(store, row)
+    for number, each in enumerate(names):
+        later = names[number + 1 :]
+        for data in _growing(store, row.id, each, later, lines if number == 0 else None):
+            sink.write(data)
+
+
+def _growing(store: Store, job: str, name: str, later: Sequence[str], lines: int | None) -> Iterator[bytes]:
+    """The log of one command as it grows, until the job is over or one of the `later` commands writes."""
+    offset: int | None = None if lines is not None else 0
+    attempt = ""
+    while True:
+        row = store.job(job)
+        over = row.state in FINAL or any(_writes(store, row, other) for other in later)
+        if attempt and row.attempt != attempt:
+            note(f"attempt {row.attempts} on {where(row, store.now())}")
+            offset = 0
+        attempt = row.attempt
+        try:
+            log = JobLog(store, row, name)
+            if offset is None:
+                offset = log.start_of_last(lines or 0)
+            for chunk in log.pieces(offset):
+                offset = chunk.offset + len(chunk.data)
+                yield chunk.data
+        except Unreachable:
+            if over:
+                raise
+        except NotFound:
+            pass  # not written yet, or skipped because it succeeded before
+        if over:
+            return
+        time.sleep(_LOOK)
+
+
+def _writes(store: Store, row: JobRow, name: str) -> bool:
+    try:
+        return JobLog(store, row, name).read(-1).size > 0
+    except NotFound:
+        return False
+
+
+def _started(store: Store, row: JobRow) -> JobRow:
+    """The job once it runs, with a remark while it waits."""
+    if not row.node and row.state not in FINAL:
+        note(f"{selector(row)} has not started yet ({where(row, store.now())}); waiting")
+    while not row.node and row.state not in FINAL:
+        time.sleep(_LOOK)
+        row = store.job(row.id)
+    return row
+
+
+def _commands(store: Store, row: JobRow) -> list[str]:
+    return list(row.commands or store.spec(row.experiment, row.spec).commands)

@@ -1,0 +1,178 @@
+"""The `exs` command: finds the verb, turns every error into one sentence and an exit code.
+
+`exs --help` imports click and this file alone; a verb's module is imported when the verb is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from exs.errors import EXIT_BAD_INPUT, EXIT_OK, ExsError
+
+#: Exit code for what should not have happened (EX_SOFTWARE), apart from those that tell about jobs and input.
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+#: What a shell reports for a program that SIGPIPE ended: the reader has seen enough.
+EXIT_PIPE = 141
+
+#: Verbs by topic: name -> (module in exs.cli, one line of help). Each module has its command in `command`.
+VERBS: dict[str, dict[str, tuple[str, str]]] = {
+    "Look": {
+        "list": ("list", "Experiments, or the jobs of one as a table (-t NAME)."),
+        "show": ("show", "Everything about a job or an experiment."),
+        "logs": ("logs", "What a job printed, from whatever machine (-f follows)."),
+        "workers": ("workers", "Who works, on which GPUs, on what."),
+        "wait": ("wait", "Wait until all is done; exit code 1 if something failed."),
+    },
+    "Make": {
+        "plan": ("plan", "What a push would add, skip and leave; changes nothing."),
+        "push": ("push", "Queue a sweep: a file, or a command with its values."),
+        "run": ("run", "Push a sweep and work on it here, until it is done."),
+    },
+    "Steer": {
+        "cancel": ("cancel", "Take jobs out of the queue and end running ones."),
+        "retry": ("retry", "Queue crashed and canceled jobs again."),
+        "rm": ("rm", "Remove jobs or whole experiments."),
+    },
+    "Nodes": {
+        "worker": ("worker", "Work on queued jobs with this machine's GPUs or CPUs."),
+        "server": ("server", "This user's embedded Redis: start, stop, status, url."),
+    },
+}
+ALIASES = {"ls": "list"}
+
+
+class Verbs(click.Group):
+    """The group of `VERBS`, imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for verbs in VERBS.values() for name in verbs]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = ALIASES.get(cmd_name, cmd_name)
+        for verbs in VERBS.values():
+            if name in verbs:
+                found = import_module(f"exs.cli.{verbs[name][0]}").command
+                assert isinstance(found, click.Command)
+                return found
+        return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        found = self.get_command(ctx, name)
+        if found is None:
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, [*self.list_commands(ctx), *ALIASES], n=1)
+            meant = f" Did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(f"There is no command {name!r}.{meant}", ctx)
+        return name, found, args[1:]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for topic, verbs in VERBS.items():
+            with formatter.section(topic):
+                formatter.write_dl([(name, help_line) for name, (_, help_line) in verbs.items()])
+
+
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Jobs are named NAME, NAME/17, NAME/20-25, by id, or `last`. "
+    "Redis: EXS_REDIS_URL, else a server of your own, started when first needed.",
+)
+@click.option("-v", "--verbose", count=True, help="-vv shows the traceback of an error.")
+@click.option("--version", is_flag=True, help="Show the version.")
+@click.pass_context
+def exs(ctx: click.Context, verbose: int, version: bool) -> None:
+    """A queue of machine-learning experiments: sweeps go in, workers pull, a table of results comes out.
+
+    Without a command: what is active, and how many workers are busy and idle.
+    """
+    if version:
+        from exs import __version__
+
+        click.echo(f"exs {__version__}")
+    elif ctx.invoked_subcommand is None:
+        from exs.cli.list import show_active
+
+        show_active()
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of `exs` and `python -m exs`; exits with the codes in `exs.errors`."""
+    words = list(sys.argv[1:] if args is None else args)
+    if "_EXS_COMPLETE" in os.environ:
+        exs.main(words, prog_name="exs")
+    for stream in (sys.stdout, sys.stderr):
+        # A locale that lacks a character must not end a list with a UnicodeEncodeError.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    code = _run(words)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = EXIT_PIPE
+    if code == EXIT_PIPE:
+        # The interpreter flushes once more at its end and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run one command line; the exit code."""
+    debug = bool(os.environ.get("EXS_DEBUG")) or words[:1] == ["-vv"] or words[:2] == ["-v", "-v"]
+    try:
+        with exs.make_context("exs", words) as context:
+            exs.invoke(context)
+        return EXIT_OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        return _bad_usage(error)
+    except ExsError as error:
+        if debug:
+            _traceback()
+        return _say(error.message, error.hint, error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        print(file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_PIPE
+    except Exception as error:
+        if debug:
+            _traceback()
+        text = " ".join(str(error).split())[:300]
+        message = (
+            f"internal error: {type(error).__name__}: {text}" if text else f"internal error: {type(error).__name__}"
+        )
+        return _say(message, "This is a bug in exs: run with EXS_DEBUG=1 to see where.", EXIT_BUG)
+
+
+def _bad_usage(error: click.ClickException) -> int:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"Try: {context.command_path} --help" if context is not None else ""
+    return _say(error.format_message(), hint, EXIT_BAD_INPUT)
+
+
+def _say(message: str, hint: str, code: int) -> int:
+    from exs.view.text import safe
+
+    print(f"exs: {safe(message)}", file=sys.stderr)
+    if hint:
+        print(f"     {safe(hint)}", file=sys.stderr)
+    return code
+
+
+def _traceback() -> None:
+    import traceback
+
+    traceback.print_exc()

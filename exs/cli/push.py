@@ -1,0 +1,75 @@
+"""`exs push`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from exs.cli.output import show_json
+from exs.cli.session import note, open_store, out_screen, put
+from exs.cli.sweep_options import Request, SweepCommand, origin_of, read_sweep, sweep_options
+from exs.model import JobState, Pushed
+from exs.sweep.model import Sweep
+from exs.view.pushed import record, summary
+from exs.view.text import safe
+
+if TYPE_CHECKING:
+    from exs.store.store import Store
+
+
+@click.command("push", cls=SweepCommand)
+@sweep_options
+@click.option("--priority", type=click.IntRange(1, 99), help="Lower runs first; 42 if nothing is said.")
+@click.option("--pool", metavar="POOL", help="Only workers of this pool run it.")
+@click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the ids of the new jobs only.")
+def command(request: Request, priority: int | None, pool: str | None, into: bool, as_json: bool, quiet: bool) -> None:
+    """Queue a sweep: a FILE, or a command whose key=v1,v2 words are swept over.
+
+    Whole or not at all. Pushing an edited file again adds what is new and keeps what is there; --force runs
+    again what succeeded.
+    """
+    sweep = read_sweep(request)
+    sweep = replace(sweep, priority=priority or sweep.priority, pool=pool or sweep.pool)
+    store = open_store()
+    pushed = push(store, sweep, force=request.force, into=into)
+    for line in sweep.notes:
+        note(line)
+    if as_json:
+        show_json(record(pushed) | {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes})
+    elif quiet:
+        rows = store.jobs(pushed.experiment)
+        put(row.id for row in rows[len(rows) - pushed.new :])
+    else:
+        put([summary("pushed", pushed, out_screen()), *_next(store, pushed)])
+
+
+def push(store: Store, sweep: Sweep, *, force: bool = False, into: bool = False) -> Pushed:
+    """Push `sweep` as this user from this machine. Raises Refused, InputError."""
+    pushed = store.push(
+        sweep.name,
+        sweep.spec,
+        sweep.jobs(),
+        origin_of(sweep, into),
+        pool=sweep.pool,
+        priority=sweep.priority,
+        retries=sweep.retries,
+        max_running=sweep.max_running,
+        lost_after=sweep.lost_after,
+        again=(JobState.DONE, JobState.PRUNED) if force else (),
+    )
+    return replace(pushed, duplicates=sweep.duplicates)
+
+
+def _next(store: Store, pushed: Pushed) -> Iterator[str]:
+    """What one types after a push."""
+    name = safe(pushed.experiment)
+    yield f"  look  exs list -t {name}"
+    if pushed.new or pushed.queued or pushed.forced:
+        yield f"  wait  exs wait {name}"
+        if not any(row.state in ("busy", "idle") for row in store.workers()):
+            yield "  work  exs worker        (no worker is running yet)"

@@ -1,0 +1,43 @@
+"""`exs retry`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import click
+
+from exs.cli.output import show_json
+from exs.cli.selectors import selected, selectors_argument, status_option
+from exs.cli.session import open_store
+from exs.model import FINAL, JobState
+
+_DEFAULT = frozenset({JobState.CRASHED, JobState.CANCELED})
+
+
+@click.command("retry")
+@selectors_argument
+@status_option
+@click.option("-f", "--force", is_flag=True, help="Also jobs that are done, and commands that succeeded before.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the ids of the jobs only.")
+def command(selectors: tuple[str, ...], states: frozenset[JobState], force: bool, as_json: bool, quiet: bool) -> None:
+    """Queue jobs again: those that crashed or were canceled, unless --status says otherwise."""
+    store = open_store()
+    rows = selected(store, selectors)
+    wanted = states or (FINAL if force else _DEFAULT)
+    ids = [row.id for row in rows if row.state in wanted]
+    counts = store.retry(ids, force=force)
+    if as_json:
+        show_json(dict(counts))
+        return
+    if quiet:
+        click.echo("".join(f"{each}\n" for each in ids), nl=False)
+        return
+    left = Counter(row.state.value.lower() for row in rows if row.state not in wanted)
+    line = f"queued {counts.get('queued', 0)} again"
+    unchanged = len(ids) - counts.get("queued", 0)
+    if unchanged:
+        line += f", {unchanged} needed nothing"
+    if left:
+        line += f", left {', '.join(f'{number} {word}' for word, number in left.items())}"
+    click.echo(line)

@@ -1,0 +1,51 @@
+"""`exs show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from exs.cli.output import forms, show
+from exs.cli.selectors import experiment_or_none, selectors_argument, status_option
+from exs.cli.session import open_store
+from exs.model import JobState
+from exs.view.render import Listing
+
+if TYPE_CHECKING:
+    from exs.store.store import Store
+
+#: Jobs that one call shows in full; more are better looked at in a table.
+_MOST = 100
+
+
+@click.command("show")
+@selectors_argument
+@status_option
+@forms()
+def command(selectors: tuple[str, ...], states: frozenset[JobState], form: str | None) -> None:
+    """Everything about an experiment (NAME) or jobs: parameters, results, where, why, attempts, files."""
+    store = open_store()
+    pages: list[Listing] = []
+    for selector in selectors:
+        pages += _pages(store, selector, states)
+    for number, page in enumerate(pages):
+        if number and form is None:
+            click.echo()
+        show(page, form)
+
+
+def _pages(store: Store, selector: str, states: frozenset[JobState]) -> list[Listing]:
+    from exs.view.detail import ExperimentPage, JobPage
+
+    experiment = None if states else experiment_or_none(store, selector)
+    if experiment is not None:
+        first = store.jobs(experiment.name, start=0, stop=0)
+        specs = [store.spec(experiment.name, row.spec) for row in first if row.spec]
+        return [ExperimentPage(experiment, specs, store.now())]
+    rows = store.find(selector, states)
+    if len(rows) > _MOST:
+        raise click.UsageError(
+            f"{selector} is {len(rows)} jobs; show takes {_MOST}. See them in one table: exs list -t"
+        )
+    return [JobPage(store.job(row.id), store.now()) for row in rows]

@@ -1,0 +1,116 @@
+"""`exs wait`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from exs.cli.output import show_json
+from exs.cli.selectors import experiment_or_none, selected, selectors_argument
+from exs.cli.session import note, open_store, out_screen, put, settings
+from exs.errors import EXIT_JOB_FAILED, RedisUnreachable
+from exs.model import FINAL, JobState
+from exs.view.counts import counted
+from exs.view.screen import Screen
+
+if TYPE_CHECKING:
+    from exs.store.store import Store
+
+#: Seconds between two looks: a short sweep is noticed at once, a long one costs a command per second.
+_FIRST_LOOK = 0.05
+_LAST_LOOK = 1.0
+
+_GOOD = frozenset({JobState.DONE, JobState.PRUNED})
+
+
+@click.command("wait")
+@selectors_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the final counts as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@click.pass_context
+def command(ctx: click.Context, selectors: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Wait until every job is over. Exit code 0 if all are done, 1 if one crashed or was canceled.
+
+    Ctrl-C ends the waiting and leaves the jobs alone.
+    """
+    watch = _Watch(open_store(), selectors)
+    screen = out_screen()
+    progress = _Progress(screen, silent=quiet or as_json)
+    counts = watch.until_over(progress)
+    progress.close()
+    if as_json:
+        show_json({state.value: counts.get(state, 0) for state in JobState})
+    elif not quiet and not screen.terminal:
+        put([counted(counts, screen)])
+    if any(number for state, number in counts.items() if state not in _GOOD):
+        ctx.exit(EXIT_JOB_FAILED)
+
+
+class _Watch:
+    """Counts the jobs that `selectors` name: whole experiments by their counters, others one by one."""
+
+    def __init__(self, store: Store, selectors: Sequence[str]) -> None:
+        self._store = store
+        self._names: list[str] = []
+        jobs: list[str] = []
+        for selector in selectors:
+            experiment = experiment_or_none(store, selector)
+            if experiment is not None:
+                self._names.append(experiment.name)
+            else:
+                jobs.append(selector)
+        self._names = list(dict.fromkeys(self._names))
+        rows = selected(store, jobs)
+        self._ids = [row.id for row in rows if row.experiment not in self._names]
+
+    def until_over(self, progress: _Progress) -> Mapping[JobState, int]:
+        """The final counts. A Redis that is away is waited for, as long as a lost job would be."""
+        pause, away_since = _FIRST_LOOK, 0.0
+        while True:
+            try:
+                counts = self._counts()
+                away_since = 0.0
+                progress.show(counts)
+                if not any(number for state, number in counts.items() if state not in FINAL):
+                    return counts
+            except RedisUnreachable as error:
+                if not away_since:
+                    away_since = time.monotonic()
+                    note(f"{error.message} Still waiting.")
+                elif time.monotonic() - away_since > settings().timing.lost_after:
+                    raise
+            time.sleep(pause)
+            pause = min(_LAST_LOOK, pause * 1.5)
+
+    def _counts(self) -> Mapping[JobState, int]:
+        counts: Counter[JobState] = Counter()
+        for name in self._names:
+            counts.update(self._store.counts(name))
+        counts.update(row.state for row in selected(self._store, self._ids))
+        return counts
+
+
+class _Progress:
+    """One line that follows the counts on a terminal, or a line per change where none can be rewritten."""
+
+    def __init__(self, screen: Screen, silent: bool) -> None:
+        self._screen = screen
+        self._silent = silent or not screen.terminal
+        self._last = ""
+
+    def show(self, counts: Mapping[JobState, int]) -> None:
+        """Show `counts` if they changed."""
+        text = counted(counts, self._screen)
+        if self._silent or text == self._last:
+            return
+        self._last = text
+        click.echo(f"\r\x1b[K{text}" if self._screen.colour else text, nl=not self._screen.colour)
+
+    def close(self) -> None:
+        """End the line."""
+        if self._last and self._screen.colour:
+            click.echo()

@@ -1,0 +1,19 @@
+"""`exs workers`."""
+
+from __future__ import annotations
+
+import click
+
+from exs.cli.output import forms, show
+from exs.cli.session import open_store, settings
+
+
+@click.command("workers")
+@forms(csv=True)
+def command(form: str | None) -> None:
+    """Slots of all nodes: their GPUs, what they run, how much they have done; busy and idle counted."""
+    from exs.view.slots import SlotTable
+
+    store = open_store()
+    rows = sorted(store.workers(), key=lambda row: (row.node, row.name))
+    show(SlotTable(rows, store.now(), quiet=settings().timing.lease), form)
