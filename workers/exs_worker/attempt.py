@@ -1,0 +1,202 @@
+"""One attempt of one job: prepare, run, outcome. Knows no Redis; the slot and the local test mode both call it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+
+from exs.model import Claim, Failure, JobState, Outcome, Spec
+from exs_worker import launch, rundir
+from exs_worker.launch import BAD_JOB, explain
+from exs_worker.logpump import LogPump
+from exs_worker.metrics import Scanner
+from exs_worker.outcome import Exit, failure_of, signal_name
+from exs_worker.place import Place
+from exs_worker.prepare import Command, Prepared, prepare
+from exs_worker.supervise import Ended, Supervisor
+
+#: Ways to stop an attempt, weakest first; a stronger one replaces a weaker one.
+STOPS = ("requeue", "cancel", "kill", "fenced")
+
+_WORDS = {
+    "requeue": "handed back by its worker",
+    "cancel": "canceled",
+    "kill": "killed on request",
+    "fenced": "taken over by another attempt",
+}
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """How one command went. `oom_kills`: the kernel's, meanwhile. `dropped`: bytes of output that were not kept."""
+
+    ended: Ended
+    recent: bytes
+    dropped: int
+    oom_kills: int
+
+
+class Attempt:
+    """One execution of one job: `prepare`, then `run`, in the main thread of a process without other children.
+
+    `directory`, and `log` of the command that runs or ran last, are absolute paths for whoever reads meanwhile.
+    `stuck` holds the pids that could not be ended: while one of them lives, its GPU must not be used.
+    """
+
+    def __init__(self, claim: Claim, spec: Spec, place: Place) -> None:
+        self.claim = claim
+        self.directory = ""
+        self.log = ""
+        self.stuck: tuple[int, ...] = ()
+        self._spec = spec
+        self._place = place
+        self._stops: set[str] = set()
+        self._prepared: Prepared | None = None
+        self._problem = "the attempt was not prepared."
+        self._notes: list[str] = []
+
+    def request_stop(self, kind: str) -> None:
+        """Ask for the end of the attempt, from any thread or signal handler; then write to the `wake` of `run`.
+
+        "cancel" and "requeue": SIGTERM, grace, SIGKILL; "kill": SIGKILL; "fenced": SIGKILL, and the outcome is void.
+        Raises ValueError for another word.
+        """
+        if kind not in STOPS:
+            raise ValueError(f"unknown way to stop: {kind!r}")
+        self._stops.add(kind)  # one bytecode, no lock: the asker may be a signal handler in our own thread
+
+    def prepare(self) -> None:
+        """Make the run directory and choose what runs. What the job's data makes impossible, `run` reports."""
+        try:
+            self._prepared = prepare(self.claim, self._spec, self._place)
+            self.directory = str(self._prepared.directory.files.root)
+        except BAD_JOB as error:
+            self._problem = explain(error)
+
+    def run(self, wake: int) -> Outcome:
+        """Run the commands in order, stopping at the first failure; returns how the attempt ended.
+
+        `wake`: a descriptor that becomes readable after `request_stop`. Nothing that the job does raises.
+        """
+        began = time.monotonic()
+        prepared = self._prepared
+        if prepared is None:
+            return self._outcome(JobState.CRASHED, self._problem, Failure.SPAWN)
+        if not prepared.commands:
+            outcome = self._outcome(JobState.DONE, "skipped: done before")
+        else:
+            outcome = self._run_all(prepared, wake, began)
+        if self._want() != "fenced":
+            outcome = replace(outcome, result=prepared.report.settle())
+            if prepared.report.problem:
+                self._notes.append(f"result not readable: {prepared.report.problem}")
+        detail = "; ".join(filter(None, (outcome.detail, *self._notes)))
+        return replace(outcome, detail=detail, seconds=time.monotonic() - began)
+
+    def _run_all(self, prepared: Prepared, wake: int, began: float) -> Outcome:
+        deadline = None if self._spec.timeout is None else began + self._spec.timeout
+        dropped = max_rss = 0
+        outcome = self._outcome(JobState.DONE)
+        for command in prepared.commands:
+            if self._want():
+                outcome = self._stopped("before its next command" if self.log else "before it began", Exit())
+                break
+            self.log = command.log
+            try:
+                ran = self._run_one(prepared, command, wake, deadline)
+            except BAD_JOB as error:
+                outcome = self._outcome(JobState.CRASHED, explain(error), Failure.SPAWN)
+            else:
+                dropped += ran.dropped
+                max_rss = max(max_rss, ran.ended.exit.max_rss)
+                outcome = self._judge(ran)
+            if self._want() != "fenced":
+                self._note_end(prepared, command.name, outcome)
+            if outcome.state is not JobState.DONE:
+                break
+        return replace(outcome, max_rss=max_rss, log_dropped=dropped)
+
+    def _run_one(self, prepared: Prepared, command: Command, wake: int, deadline: float | None) -> _Ran:
+        """Run one command to the end of its tree. Raises what `launch.BAD_JOB` lists if it cannot be started."""
+        limits, spec, oom = self._place.limits, self._spec, self._place.oom
+        kills = oom.count()
+        with Scanner(spec.metrics) if spec.metrics else contextlib.nullcontext() as scanner:
+            listen = scanner.feed if scanner else None
+            file = rundir.create(command.log)
+            pump = LogPump(file, limits.log_bytes, limits.log_tail_bytes, limits.tail_bytes, listen)
+            try:
+                env = {**prepared.env, **command.rendered.env}
+                child = launch.spawn(command.rendered.argv, env, prepared.cwd, pump.writer)
+                pump.close_writer()
+                grace = self._place.timing.grace if spec.grace is None else spec.grace
+                ended = Supervisor(child, pump, self._want, wake, deadline, grace).run()
+            finally:
+                pump.close()
+            if scanner:
+                scanner.finish()
+                prepared.report.matched |= scanner.values
+                self._notes += [f"metric {name} given up: its expression is too slow" for name in scanner.dropped]
+        return _Ran(ended, pump.recent, pump.dropped, oom.count() - kills)
+
+    def _note_end(self, prepared: Prepared, command: str, outcome: Outcome) -> None:
+        prepared.report.collect()
+        if outcome.requeue:
+            return
+        gpu = ",".join(self._place.devices)
+        try:
+            code = 0 if outcome.state is JobState.DONE else 1
+            prepared.directory.set_stat(command, code, gpu, self.claim.attempt)
+        except OSError as error:  # a full disk is no reason to call the job failed
+            self._notes.append(f"stat.json not written: {error.strerror}")
+
+    def _judge(self, ran: _Ran) -> Outcome:
+        ended = ran.ended
+        if ended.leftovers:
+            plural = "process" if ended.leftovers == 1 else "processes"
+            self._notes.append(f"ended {ended.leftovers} {plural} that it left behind")
+        if ended.stuck:
+            self.stuck += ended.stuck
+            self._notes.append(f"stuck: SIGKILL does not end {', '.join(map(str, ended.stuck))}")
+        want = self._want()
+        if ended.timed_out and want in ("", "requeue"):
+            detail = f"ran longer than its timeout of {self._spec.timeout:g} s"
+            outcome = self._outcome(JobState.CRASHED, detail, Failure.TIMEOUT, ended.exit)
+        elif ended.stopped:
+            outcome = self._stopped(_manner(ended.exit), ended.exit)
+        else:
+            failure, detail = failure_of(ended.exit, ran.recent, ran.oom_kills)
+            state = JobState.CRASHED if failure else JobState.DONE
+            outcome = self._outcome(state, detail, failure, ended.exit)
+        if outcome.state is JobState.DONE:
+            return outcome
+        return replace(outcome, tail=ran.recent.decode("utf-8", "replace"))
+
+    def _stopped(self, manner: str, end: Exit) -> Outcome:
+        want = self._want()
+        back = want == "requeue"
+        detail = f"{_WORDS[want]} ({manner})"
+        return replace(self._outcome(JobState.QUEUED if back else JobState.CANCELED, detail, None, end), requeue=back)
+
+    def _outcome(
+        self, state: JobState, detail: str = "", failure: Failure | None = None, end: Exit | None = None
+    ) -> Outcome:
+        return Outcome(
+            state,
+            failure,
+            detail,
+            exit_code=end.code if end else None,
+            signal=end.signal if end else None,
+            directory=self.directory,
+            log=self.log,
+        )
+
+    def _want(self) -> str:
+        """The strongest stop that was asked for, "" for none."""
+        return next(kind for kind in reversed(STOPS) if kind in self._stops) if self._stops else ""
+
+
+def _manner(end: Exit) -> str:
+    if end.signal is not None:
+        return f"ended by {signal_name(end.signal)}"
+    return "still there" if end.code is None else f"exit code {end.code}"

@@ -1,0 +1,109 @@
+"""Results read from a job's output: one regular expression each, the last match wins."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+
+from exs.model import Json
+
+#: A longer line is cut: no result stands behind so many bytes, and a line without end must not fill the memory.
+LINE = 4096
+#: Seconds of matching per chunk of output (at most 1 MiB), after which an expression is given up.
+BUDGET = 0.5
+
+
+class _TooSlow(Exception):
+    pass
+
+
+class Scanner:
+    """Looks for `metrics` (name -> regular expression with one group) in output that passes in chunks.
+
+    Lines end at a newline or a carriage return (progress bars). Used as a context manager, in the main thread, it
+    interrupts an expression that backtracks for ever: `re` holds the interpreter lock but looks at signals.
+    `dropped` then names it. Raises ValueError for an expression that cannot be compiled.
+    """
+
+    def __init__(self, metrics: Mapping[str, str]) -> None:
+        self.values: dict[str, Json] = {}
+        self.dropped: list[str] = []
+        self._patterns: dict[str, re.Pattern[bytes]] = {}
+        for name, text in metrics.items():
+            try:
+                pattern = re.compile(text.encode("utf-8"))
+            except (re.error, OverflowError) as error:
+                raise ValueError(f"metrics: {name}: {text!r} is not a regular expression: {error}") from None
+            if pattern.groups < 1:
+                raise ValueError(f"metrics: {name}: {text!r} needs a group ( ) around the value")
+            self._patterns[name] = pattern
+        self._rest = b""
+        self._trying = ""
+        self._previous: signal._HANDLER = None
+        self._guarded = False
+
+    def __enter__(self) -> Scanner:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGALRM, self._alarm)
+            self._guarded = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._guarded:
+            signal.signal(signal.SIGALRM, self._previous or signal.SIG_DFL)
+            self._guarded = False
+
+    def feed(self, data: bytes) -> None:
+        """Look at the complete lines of what was printed so far."""
+        lines = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop()[:LINE]
+        self._search(lines)
+
+    def finish(self) -> None:
+        """Look at the last line too, which no newline ended."""
+        if self._rest:
+            self._search([self._rest])
+            self._rest = b""
+
+    def _search(self, lines: list[bytes]) -> None:
+        for name, pattern in list(self._patterns.items()):
+            try:
+                self._last_match(name, pattern, lines)
+            except _TooSlow:
+                del self._patterns[name]
+                self.dropped.append(name)
+
+    def _last_match(self, name: str, pattern: re.Pattern[bytes], lines: list[bytes]) -> None:
+        try:
+            self._trying = name
+            if self._guarded:
+                signal.setitimer(signal.ITIMER_REAL, BUDGET)
+            for line in reversed(lines):
+                found = None
+                for match in pattern.finditer(line[:LINE]):
+                    found = match
+                if found is not None and found[1] is not None:
+                    self.values[name] = number(found[1].decode("utf-8", "replace"))
+                    return
+        finally:
+            self._trying = ""
+            if self._guarded:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _alarm(self, signum: int, frame: FrameType | None) -> None:
+        if self._trying:
+            raise _TooSlow
+
+
+def number(text: str) -> Json:
+    """`text` as a whole number or a finite float where it is one; what is no number, and nan and inf, stays text."""
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except (ValueError, OverflowError):
+            continue
+        return value if abs(value) < float("inf") else text
+    return text

@@ -1,0 +1,117 @@
+"""What the end of a command means: done, or which kind of failure, in one line for people."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from exs.model import Failure
+
+CGROUPS = "/sys/fs/cgroup"
+
+#: What Python, NumPy, PyTorch, JAX, TensorFlow and the CUDA runtime print when memory runs out.
+_NO_MEMORY = re.compile(
+    rb"^(?:[\w.]*\.)?_?(?:Array)?MemoryError\b"
+    rb"|CUDA(?: error:)? out of memory"
+    rb"|\bOutOfMemoryError\b"
+    rb"|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED"
+    rb"|RESOURCE_EXHAUSTED: Out of memory|ResourceExhaustedError",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a command's main process ended: `code`, or the `signal` that killed it; neither when it would not end."""
+
+    code: int | None = None
+    signal: int | None = None
+    max_rss: int = 0  #: bytes
+
+    @classmethod
+    def of(cls, status: int, max_rss_kib: int) -> Exit:
+        """From what `os.wait4` says. The kernel counts the memory before exec too: never less than the slot's own."""
+        code = os.waitstatus_to_exitcode(status)
+        return cls(code if code >= 0 else None, -code if code < 0 else None, max_rss_kib * 1024)
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL for 9; SIG64 where there is no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"
+
+
+def failure_of(end: Exit, recent: bytes, oom_kills: int) -> tuple[Failure | None, str]:
+    """Class and one line for a command that ended by itself; None for success.
+
+    `recent`: end of its output. `oom_kills`: processes of our cgroup that the kernel ended for memory meanwhile.
+    """
+    if end.code == 0:
+        return None, ""
+    if end.signal is not None:
+        detail = f"killed by {signal_name(end.signal)}"
+    elif end.code == 128 + signal.SIGKILL:  # a shell's word for a child that was killed
+        detail = f"exit code {end.code} (killed by SIGKILL)"
+    else:
+        detail = f"exit code {end.code}"
+    if oom_kills > 0 and (end.signal == signal.SIGKILL or end.code == 128 + signal.SIGKILL):
+        return Failure.OOM, "out of memory: killed by the kernel"
+    if found := _NO_MEMORY.search(recent):
+        return Failure.OOM, f"out of memory: {found[0].decode('ascii', 'replace')}, {detail}"
+    return Failure.ERROR, detail
+
+
+class OomCounter:
+    """Counts the kernel's out-of-memory kills in this process's cgroup (v2, else v1), where it may be read.
+
+    One descriptor stays open, so that a look costs one system call.
+    """
+
+    def __init__(self, root: str = CGROUPS, membership: str = "/proc/self/cgroup") -> None:
+        self._fd = -1
+        for path in _event_files(root, membership):
+            try:
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            if b"oom_kill " in os.pread(self._fd, 4096, 0):
+                return
+            self.close()
+
+    def count(self) -> int:
+        """Kills so far; 0 for ever where nothing can be read."""
+        if self._fd < 0:
+            return 0
+        try:
+            words = os.pread(self._fd, 4096, 0).split()
+            return int(words[words.index(b"oom_kill") + 1])
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _event_files(root: str, membership: str) -> Iterator[str]:
+    try:
+        text = Path(membership).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        number, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            yield f"{root}/memory{path}/memory.oom_control"
+            yield f"{root}/memory/memory.oom_control"  # inside a container the path is the host's
+        elif number == "0":
+            for base in (root, f"{root}/unified"):
+                yield f"{base}{path}/memory.events"
+                yield f"{base}/memory.events"

@@ -1,0 +1,42 @@
+"""What is the same for every attempt of one slot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from exs.settings import Limits, Timing
+from exs_worker.launch import base_environment
+from exs_worker.outcome import OomCounter
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the attempts of one slot run.
+
+    `devices`: what jobs are pinned to, () for none. `env`: what jobs inherit. `workdir`: run every job there; ""
+    lets a job run where it was pushed from, or else in the worker's own directory.
+    """
+
+    node: str
+    slot: str
+    devices: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    timing: Timing = field(default_factory=Timing)
+    limits: Limits = field(default_factory=Limits)
+    workdir: str = ""
+    oom: OomCounter = field(default_factory=OomCounter)
+
+
+def make_place(
+    node: str,
+    slot: str,
+    devices: tuple[str, ...],
+    timing: Timing,
+    limits: Limits,
+    workdir: str = "",
+    redis_env_names: Collection[str] = (),
+) -> Place:
+    """The place of this slot process, made once. Jobs inherit this process's environment but `redis_env_names`."""
+    return Place(node, slot, devices, base_environment(os.environ, redis_env_names), timing, limits, workdir)
