@@ -1,0 +1,168 @@
+"""`exs push -- python main.py lr=10.,1. seed=1,2`: a sweep typed as a command.
+
+A word `key=value` after the program is a parameter; a comma, `range(...)` or `choice(...)` makes it an axis. Each
+job's command is what a person would have typed for that point alone, so `10.` stays `10.` although lr is 10.0.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePath
+
+from exs.command import text_of
+from exs.errors import ExsError, InputError
+from exs.model import Json, Spec
+from exs.settings import Limits
+from exs.sweep import words as typed_words
+from exs.sweep.context import Context, check_options, stem_name
+from exs.sweep.expand import Block, checked_count, jobs
+from exs.sweep.grid import TYPED, Axis
+from exs.sweep.load import now
+from exs.sweep.model import Options, Sweep
+from exs.sweep.naming import directory_name
+from exs.sweep.space import check_param_name, span
+from exs.sweep.suggest import shorten
+
+COMMAND = "run"
+
+_PARAMETER = re.compile(r"(?P<prefix>\+{0,2})(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)\Z", re.DOTALL)
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_CALL = re.compile(r"\s*(?P<name>range|choice|interval|glob|shuffle|sort)\((?P<arguments>.*)\)\s*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """One `key=value` word. `typed`: each value as it stood in the word."""
+
+    prefix: str
+    name: str
+    values: Sequence[Json]
+    typed: Sequence[str]
+
+    @property
+    def respelled(self) -> bool:
+        """True if some value would not reach the command as it was typed."""
+        return any(typed != _shown(value, self.name) for value, typed in zip(self.values, self.typed, strict=True))
+
+
+def from_words(words: Sequence[str], options: Options, limits: Limits, cwd: Path) -> Sweep:
+    """The sweep that a command line stands for, pushed from `cwd`; raises InputError, naming the word."""
+    _check(words, limits)
+    if options.overrides:
+        raise InputError("-o key=value changes a sweep file.", "Write key=value after the program.")
+    parts = _parts(words, limits)
+    parameters = [part for part in parts if isinstance(part, _Parameter)]
+    _check_distinct(parameters)
+    block = Block(
+        axes=[_axes(each) for each in parameters if len(each.values) > 1],
+        constants={name: value for each in parameters if len(each.values) == 1 for name, value in _constant(each)},
+        order=tuple(each.name for each in parameters),
+    )
+    directory = cwd.absolute()
+    source = f"{directory}: {shlex.join(part if isinstance(part, str) else f'{part.name}=' for part in parts)}"
+    context = Context(source, stem_name(directory, _stem(parts), limits), options, limits, str(directory), now())
+    check_options(context, [COMMAND])
+    return Sweep(
+        name=context.experiment_name(),
+        source=source,
+        dialect="command line",
+        spec=_spec(parts, context),
+        count=checked_count([block], options.sample, limits, "the command line"),
+        build=lambda sweep: jobs(sweep, [block], directory_name, options.sample, options.seed or 0, limits=limits),
+    )
+
+
+def _spec(parts: Sequence[str | _Parameter], context: Context) -> Spec:
+    return Spec(
+        commands={COMMAND: {"argv": [_segments(part) for part in parts]}},
+        cwd=context.cwd,
+        output=context.options.output or "output",
+        job_dirs=context.options.job_dirs,
+        datetime=context.datetime,
+    )
+
+
+def _check(words: Sequence[str], limits: Limits) -> None:
+    if not words or not words[0]:
+        raise InputError("there is no command after --.", "Write: exs push -- python train.py lr=0.1,0.2")
+    if _ASSIGNMENT.match(words[0]):
+        raise InputError(f"{shorten(words[0])} is no program; only a shell reads it.", f"Write: env {words[0]} ...")
+    if sum(map(len, words)) > limits.sweep_bytes:
+        raise InputError(f"the command is longer than {limits.sweep_bytes:,} characters.")
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the word {shorten(word)} is not valid UTF-8.") from None
+        if "\0" in word:
+            raise InputError(f"the word {shorten(word)} holds a NUL, which no command line can carry.")
+
+
+def _parts(words: Sequence[str], limits: Limits) -> list[str | _Parameter]:
+    """The words, with those after the program that are `key=value` read; what follows `-c` is code, not a key."""
+    parts: list[str | _Parameter] = [words[0]]
+    for before, word in pairwise(words):
+        match = _PARAMETER.match(word) if before != "-c" else None
+        parts.append(_parameter(match, word, limits) if match else word)
+    return parts
+
+
+def _parameter(match: re.Match[str], word: str, limits: Limits) -> _Parameter:
+    where = f"the word {shorten(word)}"
+    name, written = match["name"], match["value"]
+    check_param_name(name, where)
+    call = _CALL.match(written)
+    if call and call["name"] not in ("range", "choice"):
+        raise InputError(f"{where}: {call['name']}(...) is not known.", "Write the values with commas between them.")
+    if call and call["name"] == "range":
+        numbers = [typed_words.value(each, where, limits) for each in call["arguments"].split(",")]
+        steps = span([0, *numbers] if len(numbers) == 1 else numbers, where, limits)
+        return _Parameter(match["prefix"], name, steps, [str(step) for step in steps])
+    typed = typed_words.elements(call["arguments"] if call else written, where)
+    if len(typed) > 1:
+        typed = [each.strip() for each in typed]
+        if any(_CALL.match(each) for each in typed):
+            raise InputError(f"{where}: range(...) and choice(...) stand alone.", "Write the values with commas.")
+    values = [typed_words.value(each, where, limits) if each else "" for each in typed]
+    return _Parameter(match["prefix"], name, values, typed)
+
+
+def _check_distinct(parameters: Sequence[_Parameter]) -> None:
+    names = [each.name for each in parameters]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"the parameter {name!r} is given twice.", "Put its values into one word, with commas.")
+
+
+def _shown(value: Json, name: str) -> str | None:
+    try:
+        return text_of(value, name)
+    except ExsError:  # null: only its spelling can stand in a command
+        return None
+
+
+def _axes(parameter: _Parameter) -> list[Axis]:
+    axis = Axis(parameter.name, parameter.values)
+    return [axis, Axis(TYPED + parameter.name, parameter.typed)] if parameter.respelled else [axis]
+
+
+def _constant(parameter: _Parameter) -> list[tuple[str, Json]]:
+    pairs: list[tuple[str, Json]] = [(parameter.name, parameter.values[0])]
+    return [*pairs, (TYPED + parameter.name, parameter.typed[0])] if parameter.respelled else pairs
+
+
+def _segments(part: str | _Parameter) -> list[str | Mapping[str, str]]:
+    if isinstance(part, str):
+        return [part] if part else []
+    source = TYPED + part.name if part.respelled else part.name
+    return [f"{part.prefix}{part.name}=", {"value": source}]
+
+
+def _stem(parts: Sequence[str | _Parameter]) -> str:
+    """Stem of the script: the first word with a suffix, else the program."""
+    literal = [PurePath(part) for part in parts if isinstance(part, str) and not part.startswith("-")]
+    return next((path.stem for path in literal[1:] if path.suffix), literal[0].stem if literal else "sweep")

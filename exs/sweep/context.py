@@ -1,0 +1,89 @@
+"""What a dialect knows besides its file, and what an experiment may be called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exs.errors import InputError
+from exs.paths import NAME
+from exs.settings import Limits
+from exs.sweep.model import Options
+from exs.sweep.suggest import shorten
+
+#: Verbs of the command line, now and planned: an experiment of such a name could not be selected.
+_VERBS = (
+    "list show logs why queue workers results top plan push run worker drain enable update update-batch pause "
+    "activate cancel kill retry edit rm archive unarchive wait add pull server doctor job experiment help"
+)
+VERBS = frozenset(_VERBS.split())
+_HEX8 = re.compile(r"[0-9a-f]{8}\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and how a sweep is read.
+
+    `source`: absolute path of the file. `stem_name`: what the experiment is called if nothing names it.
+    `cwd`: absolute directory of the push. `datetime`: runner's `{_datetime}`, one per push.
+    """
+
+    source: str
+    stem_name: str
+    options: Options
+    limits: Limits
+    cwd: str
+    datetime: str = field(default="")
+
+    def experiment_name(self, written: str | None = None, where: str = "") -> str:
+        """Name of the experiment: --name, else the one `written` in the file at `where`, else the stem name.
+
+        Raises InputError for a name that cannot be one.
+        """
+        if self.options.name is not None:
+            return check_name(self.options.name, "--name", self.limits)
+        if written is not None:
+            return check_name(written, where or self.source, self.limits)
+        return check_name(self.stem_name, self.source, self.limits)
+
+
+def check_name(name: str, where: str, limits: Limits) -> str:
+    """`name`, if an experiment can have it; raises InputError that begins with `where`."""
+    if len(name) > limits.name_chars:
+        raise InputError(f"{where}: the name {shorten(name)} is longer than {limits.name_chars} characters.")
+    if not NAME.match(name):
+        raise InputError(
+            f"{where}: {shorten(name)} cannot name an experiment.",
+            "Use letters, digits, . _ and -, and begin with a letter or digit.",
+        )
+    if name in VERBS:
+        raise InputError(f"{where}: {name!r} is a command of exs and cannot name an experiment.", "Use --name.")
+    if name == "last" or _HEX8.match(name):
+        what = "the newest experiment" if name == "last" else "an experiment's id"
+        raise InputError(f"{where}: {name!r} stands for {what} and cannot name one.", "Use --name.")
+    return name
+
+
+def clean_name(text: str, limits: Limits) -> str:
+    """`text` with every character that a name cannot have replaced by `-`; "sweep" if nothing is left."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-").rstrip("-")
+    return cleaned[: limits.name_chars] or "sweep"
+
+
+def stem_name(cwd: Path, stem: str, limits: Limits) -> str:
+    """`<directory>-<stem>`, cleaned: what a sweep is called that does not say."""
+    return clean_name(f"{cwd.name}-{stem}", limits)
+
+
+def check_options(context: Context, commands: Iterable[str]) -> None:
+    """Raises InputError for options that a file without titles cannot honour, or an unknown command name."""
+    if context.options.title is not None:
+        raise InputError(f"{context.source}: has no titles, so -t {context.options.title} selects nothing.")
+    names = list(commands)
+    for name in context.options.commands:
+        if name not in names:
+            raise InputError(
+                f"{context.source}: has no command named {shorten(name)}.", f"There are: {', '.join(names)}."
+            )

@@ -1,0 +1,1 @@
+"""One file per dialect, each with `read(documents, context) -> Sweep`."""

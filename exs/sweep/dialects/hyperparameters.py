@@ -1,0 +1,140 @@
+"""Determined's typed hyperparameters: const, categorical, int, double and log, with its exact grid values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from exs.errors import InputError
+from exs.model import Json
+from exs.settings import Limits
+from exs.sweep import distributions
+from exs.sweep.distributions import Draw
+from exs.sweep.expand import Axis
+from exs.sweep.fields import Fields
+from exs.sweep.space import Space, check_param_name
+from exs.sweep.suggest import hint, shorten
+
+#: Type -> its keys; `count` is for grids only.
+TYPES = {
+    "const": ("type", "val"),
+    "categorical": ("type", "vals"),
+    "int": ("type", "minval", "maxval", "count"),
+    "double": ("type", "minval", "maxval", "count"),
+    "log": ("type", "base", "minval", "maxval", "count"),
+}
+
+
+def read(fields: Fields, searcher: str, limits: Limits) -> Space:
+    """The space that `hyperparameters` describes to a searcher; names of nested ones are joined by dots.
+
+    Raises InputError with file:line for an unknown type, a missing key, or a type that the searcher cannot use.
+    """
+    space = Space()
+    _nested(space, fields, "", searcher, limits)
+    space.groups = [[axis] for axis in space.axes.values()]
+    return space
+
+
+def _nested(space: Space, fields: Fields, prefix: str, searcher: str, limits: Limits) -> None:
+    for key, value in fields.data.items():
+        name = f"{prefix}{key}"
+        check_param_name(name, fields.at(key))
+        if name in space.order:
+            raise InputError(f"{fields.at(key)}: the hyperparameter {name!r} stands twice.")
+        nested = isinstance(value, dict) and value and not isinstance(value.get("type"), str)
+        if nested:
+            _nested(space, fields.section(key), f"{name}.", searcher, limits)
+            continue
+        space.order += (name,)
+        if isinstance(value, dict) and value:
+            _typed(space, name, fields.section(key), searcher, limits)
+        else:
+            space.constants[name] = value
+
+
+def _typed(space: Space, name: str, fields: Fields, searcher: str, limits: Limits) -> None:
+    kind = fields.data["type"]
+    if kind not in TYPES:
+        raise InputError(f"{fields.at('type')}: unknown type {shorten(kind)} of {name!r}.", hint(kind, TYPES))
+    fields.check_known(TYPES[kind])
+    if kind == "const":
+        if "val" not in fields.data:
+            raise InputError(f"{fields.at()}: const {name!r} has no val.")
+        space.constants[name] = fields.data["val"]
+    elif searcher == "single":
+        raise InputError(f"{fields.at()}: the searcher single needs one value for {name!r}.", "Use grid or random.")
+    elif searcher == "random":
+        space.draws[name] = _draw(kind, fields, name)
+    else:
+        space.axes[name] = Axis(name, _values(kind, fields, name, limits))
+
+
+def _vals(fields: Fields, name: str) -> list[Json]:
+    values = fields.items("vals")
+    if values is None:
+        raise InputError(f"{fields.at()}: categorical {name!r} has no vals.")
+    return values
+
+
+def _bounds(kind: str, fields: Fields, name: str) -> tuple[float, float]:
+    for key in ("minval", "maxval"):
+        if key not in fields:
+            raise InputError(f"{fields.at()}: {kind} {name!r} has no {key}.")
+    read_bound = (lambda key: fields.integer(key, -(2**53))) if kind == "int" else fields.number
+    low, high = read_bound("minval") or 0, read_bound("maxval") or 0
+    if low > high:
+        raise InputError(f"{fields.at('minval')}: {name!r} has a minval of {low}, above its maxval of {high}.")
+    return low, high
+
+
+def _base(fields: Fields, name: str, high: float) -> float:
+    base = fields.number("base")
+    base = 10.0 if base is None else float(base)
+    try:
+        if base > 0 and math.isfinite(base**high):
+            return base
+    except OverflowError:
+        pass
+    raise InputError(f"{fields.at('base')}: {name!r} cannot be {base:g} to the power of {high:g}.")
+
+
+def _draw(kind: str, fields: Fields, name: str) -> Draw:
+    if kind == "categorical":
+        return distributions.choice(_vals(fields, name))
+    low, high = _bounds(kind, fields, name)
+    if kind == "int":
+        return distributions.int_uniform(int(low), int(high))
+    if kind == "log":
+        return distributions.power(_base(fields, name, high), low, high)
+    return distributions.uniform(low, high)
+
+
+def _values(kind: str, fields: Fields, name: str, limits: Limits) -> Sequence[Json]:
+    """The grid's values, exactly as Determined computes them."""
+    if kind == "categorical":
+        return _vals(fields, name)
+    low, high = _bounds(kind, fields, name)
+    count = fields.integer("count", 1)
+    if count is None:
+        raise InputError(f"{fields.at()}: the grid needs a count for {kind} {name!r}.", "Add count: 5.")
+    if kind == "int":
+        count = min(count, int(high) - int(low) + 1)
+    if count > limits.sweep_jobs:
+        raise InputError(
+            f"{fields.at('count')}: {name!r} has {count:,} values, more than the limit of {limits.sweep_jobs:,}."
+        )
+    steps = [(low + high) / 2] if count == 1 else [low + i * (high - low) / (count - 1) for i in range(count)]
+    if kind == "int":
+        return [round_half_away(step) for step in steps]
+    if kind == "log":
+        base = _base(fields, name, high)
+        return [float(base**step) for step in steps]
+    return [float(step) for step in steps]
+
+
+def round_half_away(number: float) -> int:
+    """The nearest whole number; 2.5 becomes 3 and -2.5 becomes -3, as in Go (Python's round gives 2 and -2)."""
+    whole = math.floor(abs(number))
+    whole += abs(number) - whole >= 0.5
+    return int(math.copysign(whole, number))
