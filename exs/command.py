@@ -83,14 +83,11 @@ def _word(segments: list[Json], known: Mapping[str, Json]) -> Iterator[str]:
         yield from (text for text in (flag, argument) if text is not None)
     else:
         yield "".join(
-            part if isinstance(part, str) else text_of(_value(part["value"], known), part["value"])
-            for part in segments
+            part if isinstance(part, str) else text_of(_value(part["value"], known), part["value"]) for part in segments
         )
 
 
-def _option(
-    option: str, source: Mapping[str, Json], known: Mapping[str, Json]
-) -> tuple[str | None, str | None]:
+def _option(option: str, source: Mapping[str, Json], known: Mapping[str, Json]) -> tuple[str | None, str | None]:
     """The flag and the argument of an option; None for what is not given."""
     name = source["of"]
     value = _value(name, known)

@@ -1,4 +1,4 @@
-"""Names of run directories, as runner makes them: `Lr_0.1-LoPaName_T` for lr: 0.1 and long_param_name: true."""
+"""Names of run directories, as runner makes them: `Lr_0.1-LoName_T` for lr: 0.1 and long_name: true."""
 
 from __future__ import annotations
 
@@ -8,51 +8,57 @@ from collections.abc import Callable, Mapping
 
 from exs.errors import InputError
 from exs.model import Json
-from exs.paths import NAME, safe_file_name
+from exs.paths import NAME
+from exs.settings import Limits
+from exs.sweep.suggest import shorten
 
 #: Of a long text the end is kept: of paths it is the part that differs.
 TEXT_CHARS = 100
 #: Hex digits of a job's point that tell it from another of the same name.
 POINT_DIGITS = 6
 #: The directory of a job that has no swept parameter.
-UNSWEPT = "run"
+UNSWEPT = "default"
 
-_LEADING = re.compile(r"[/.]+")
 #: Characters that need no quoting in a shell and mean nothing to a file system; `+` is in runner's `Lr_1e+08`.
 _OTHERS = re.compile(r"[^A-Za-z0-9._+=,-]")
 
 
 def directory_name(swept: Mapping[str, Json], is_path: Callable[[str], bool] | None = None) -> str:
-    """The name of the directory for these values; always safe as a file name, but of any length.
+    """The name of the directory for these values: safe as a file name, but of any length.
 
     `is_path`: whether a text is an existing path; such a one is shortened to its last component.
     """
     name = "-".join(f"{_camel(key)}_{_value(value, is_path)}" for key, value in swept.items())
-    safe = _OTHERS.sub("_", name) or UNSWEPT
+    safe = file_text(name) or UNSWEPT
     return f"_{safe[1:]}" if safe[0] in ".-" else safe
 
 
-def unique(name: str, point: str, limit: int) -> str:
+def file_text(text: str) -> str:
+    """`text` with every character that is not safe everywhere in a file name replaced by an underscore."""
+    return _OTHERS.sub("_", text)
+
+
+def unique(name: str, point: str, limit: int = Limits.directory_chars) -> str:
     """`name` with the start of the job's point appended, cut so that it has at most `limit` characters."""
     tail = f"-{point[:POINT_DIGITS]}"
     return name[: limit - len(tail)] + tail
 
 
-def fitting(name: str, point: str, limit: int) -> str:
+def fitting(name: str, point: str, limit: int = Limits.directory_chars) -> str:
     """`name`, or where it has more than `limit` characters its start made unique."""
     return name if len(name) <= limit else unique(name, point, limit)
 
 
-def check_typed(name: Json, what: str, where: str, limit: int) -> str:
+def check_typed(name: Json, what: str, where: str, limit: int = Limits.directory_chars) -> str:
     """`name` as a user wrote it, if it can be part of a file name; raises InputError if not."""
-    if not isinstance(name, str) or not NAME.match(name) or not safe_file_name(name):
+    if not isinstance(name, str) or not NAME.match(name):
         raise InputError(
-            f"{where}: {what} {name!r} cannot be part of a file name.",
+            f"{where}: {what} {shorten(name)} cannot be part of a file name.",
             "Use letters, digits, dot, underscore and minus, beginning with a letter or digit.",
         )
     if len(name) > limit:
         raise InputError(
-            f"{where}: {what} {name[:20]!r}... has {len(name)} characters, more than {limit}.", "Shorten it."
+            f"{where}: {what} {shorten(name)} has {len(name)} characters, more than {limit}.", "Shorten it."
         )
     return name
 
@@ -73,11 +79,7 @@ def _value(value: Json, is_path: Callable[[str], bool] | None) -> str:
         except OverflowError:  # an integer beyond the range of floats
             return str(value)
     if not isinstance(value, str):
-        return (
-            re.sub(r"[\[\]{}\"]", "", json.dumps(value, separators=(",", ":")))
-            if value is not None
-            else "None"
-        )
+        return re.sub(r"[\[\]{}\"]", "", json.dumps(value, separators=(",", ":"))) if value is not None else "None"
     if is_path and is_path(value):
         return value.rstrip("/").rpartition("/")[2]
-    return _LEADING.sub("", value, count=1)[-TEXT_CHARS:] if value[:1] in ("/", ".") else value[-TEXT_CHARS:]
+    return value.lstrip("/.")[-TEXT_CHARS:]

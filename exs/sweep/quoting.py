@@ -145,9 +145,7 @@ class _Scanner:
             self.stack.pop()
             self.at += 1
         elif char == "\\" and following:
-            self._text(
-                "" if following == "\n" else following if following in '$`"\\' else char + following, 2
-            )
+            self._text("" if following == "\n" else following if following in '$`"\\' else char + following, 2)
         elif char == "$":
             self._dollar()
         elif char == "`":
@@ -195,9 +193,7 @@ class _Scanner:
             self._opaque(len(self.text), "or after a `case` inside $( )")
             return
         tilde = char == "~" and (self.word_starts or self.text[self.at - 1] in "=:")
-        self.shell |= (
-            tilde or char in "*?[" or bool(char == "{" and _BRACE_EXPANSION.match(self.text, self.at))
-        )
+        self.shell |= tilde or char in "*?[" or bool(char == "{" and _BRACE_EXPANSION.match(self.text, self.at))
         self._text(char, 1)
 
     def _operator(self) -> None:

@@ -1,7 +1,7 @@
 """Commands as written in a sweep file become compiled commands (`exs.command`).
 
 `{p}` stands for the value of p and `[p]` for the words `--p value`. The command is split first and filled in
-later, so that no value can become shell syntax. One without shell syntax needs no shell: a spawn less per job.
+later, so that no value can become shell syntax. One without shell syntax needs no shell: a process less.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from exs.command import expansion, text_of
 from exs.errors import ExsError, InputError
@@ -19,6 +20,8 @@ from exs.sweep.suggest import hint
 
 #: What a job knows of itself, besides its parameters.
 RESERVED = ("_name", "_output", "_datetime")
+#: Values per parameter that are tried before a push; a range of a million need not be walked.
+CHECKED_VALUES = 1000
 #: A list form `[x, y]` gives the value to several options, a case form gives each value options of its own.
 Alias = Sequence[str] | Mapping[str, Mapping[str, Json]]
 
@@ -40,19 +43,17 @@ STYLES = {
     # YAML keeps the line ends of a folded command whose lines are indented; runner joined them all the same.
     "runner": Style(one_line=True),
     "determined": Style(strict=False),
-    "experiment-scheduler": Style(
-        curly=re.compile(rf"\{{\{{\s*{_NAME}\s*\}}\}}"), square=re.compile(r"(?!)()"), strict=False
-    ),
+    "experiment-scheduler": Style(curly=re.compile(rf"\{{\{{\s*{_NAME}\s*\}}\}}"), square=re.compile(r"(?!)()")),
 }
 
-#: What only a shell has, or has otherwise than the program of that name.
+#: What only a shell has, or has otherwise than the program of that name;
 #: bash's echo, true and false do as /bin's do.
 _BASH_ALONE = """
-    . : [ [[ ]] ! { } alias bg bind break builtin caller case cd command compgen complete compopt continue coproc
-    declare dirs disown do done elif else enable esac eval exec exit export fc fg fi for function getopts hash
-    help history if in jobs kill let local logout mapfile popd printf pushd pwd read readarray readonly return
-    select set shift shopt source suspend test then time times trap type typeset ulimit umask unalias unset until
-    wait while
+    . : [ [[ ]] ! { } alias bg bind break builtin caller case cd command compgen complete compopt continue
+    coproc declare dirs disown do done elif else enable esac eval exec exit export fc fg fi for function getopts
+    hash help history if in jobs kill let local logout mapfile popd printf pushd pwd read readarray readonly
+    return select set shift shopt source suspend test then time times trap type typeset ulimit umask unalias
+    unset until wait while
 """
 _SHELL_WORDS = frozenset(_BASH_ALONE.split())
 _LINE_END = re.compile(r"\s*\\?\n\s*")
@@ -86,17 +87,18 @@ class _Compiler:
         return InputError(f"{self.where}: placeholder {match[0]}: no parameter of that name.", advice)
 
     def check_values(self, slot: Slot) -> None:
-        for value in self.params.get(slot.name, ()):
+        for value in islice(self.params.get(slot.name, ()), CHECKED_VALUES):
             try:
                 text_of(value, slot.name)
             except ExsError as error:
                 raise InputError(f"{self.where}: {error.message}", error.hint) from None
 
-    def refuse(self, slot: Slot, inside: str, advice: str) -> InputError:
+    def refuse(self, slot: Slot, inside: str) -> InputError:
         shown = f"[{slot.name}]" if slot.square else f"{{{slot.name}}}"
-        return InputError(
-            f"{self.where}: {shown} stands in {inside}, where its value could become code.", advice
-        )
+        advice = "Give it to a script as an argument."
+        if inside.endswith("-c`"):
+            advice = f"Write {inside[1:-1]} '... \"$1\" ...' _ {shown}."
+        return InputError(f"{self.where}: {shown} stands in {inside}, where its value could become code.", advice)
 
     def direct(self, words: Sequence[Word]) -> dict[str, Json]:
         return {"argv": [compiled for word in words for compiled in self.word(word)]}
@@ -182,12 +184,8 @@ def compile_command(
 
 def placeholders(compiled: Mapping[str, Json]) -> set[str]:
     """Names of the parameters, reserved ones included, that a compiled command shows."""
-    segments = [
-        segment for word in compiled.get("argv", ()) for segment in word if not isinstance(segment, str)
-    ]
-    return {
-        source.get("of", source.get("value")) for source in [*segments, *compiled.get("vars", {}).values()]
-    }
+    segments = [segment for word in compiled.get("argv", ()) for segment in word if not isinstance(segment, str)]
+    return {source.get("of", source.get("value")) for source in [*segments, *compiled.get("vars", {}).values()]}
 
 
 def _stands_alone(text: str, match: re.Match[str]) -> bool:
@@ -215,14 +213,12 @@ def _check(compiler: _Compiler, pieces: Sequence[Piece], commands: Sequence[Sequ
         if piece.slot:
             compiler.check_values(piece.slot)
             if piece.unfit:
-                raise compiler.refuse(piece.slot, piece.unfit, "Give it to a script as an argument.")
+                raise compiler.refuse(piece.slot, piece.unfit)
     for words in commands:
         for word in words:
             _check_square(compiler, word)
         for slot, reader in read_again(words):
-            raise compiler.refuse(
-                slot, reader, f'Write `bash -c "... $1 ..." _ {{{slot.name}}}`, or use a script.'
-            )
+            raise compiler.refuse(slot, reader)
 
 
 def _check_square(compiler: _Compiler, word: Word) -> None:
