@@ -78,9 +78,8 @@ def test_it_survives_the_death_of_the_whole_session_that_started_it(exs: Setting
 
 
 def test_it_has_no_terminal_no_secret_in_sight_and_only_its_own_descriptors(
-    exs: Settings, files: ServerFiles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    exs: Settings, files: ServerFiles, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", "canary")
     with (tmp_path / "open").open("w") as mine:
         os.set_inheritable(mine.fileno(), True)
         url = server.ensure(exs)
@@ -89,16 +88,31 @@ def test_it_has_no_terminal_no_secret_in_sight_and_only_its_own_descriptors(
     assert len(password) >= 32
     assert password in url
     assert password not in (process / "cmdline").read_text()
-    environment = (process / "environ").read_text()
-    assert "canary" not in environment
-    assert "EXS_" not in environment
     opened = {os.readlink(entry) for entry in (process / "fd").iterdir()}
     assert str(tmp_path / "open") not in opened
     assert str(files.lock) in opened
     assert os.readlink(process / "fd" / "0") == "/dev/null"
-    assert (process / "stat").read_text().rpartition(")")[2].split()[4] == "0"  # controlling terminal
+    _, parent, _, session, terminal = (process / "stat").read_text().rpartition(")")[2].split()[:5]
+    assert int(parent) != os.getpid()
+    assert (session, terminal) == (process.name, "0")
     for path in (files.password, files.log, files.socket):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_it_inherits_no_secret_and_no_mark_of_a_job(
+    exs: Settings, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Redis writes its title over /proc/PID/environ, so a script in its place looks.
+    spy = state_dir / "redis-server"
+    spy.write_text(f'#!/bin/sh\nenv >"$HOME/environment"\nexec {exs.redis_server} "$@"\n')
+    spy.chmod(0o755)
+    monkeypatch.setenv("HOME", str(state_dir))
+    monkeypatch.setenv("WANDB_API_KEY", "canary")
+    server.ensure(replace(exs, redis_server=str(spy)))
+    environment = (state_dir / "environment").read_text()
+    assert "PATH=" in environment
+    assert "canary" not in environment
+    assert "EXS_" not in environment
 
 
 def test_every_line_of_its_configuration_is_in_effect(exs: Settings) -> None:
