@@ -40,8 +40,8 @@ def state(files: ServerFiles, timeout: float) -> State:
 def connect(files: ServerFiles, timeout: float) -> Wire | None:
     """A connection to the server, or None where nobody listens.
 
-    Raises RedisUnreachable if it does not answer in `timeout` seconds, Refused if it does not know our
-    password or the socket lies where others could have put it.
+    Raises RedisUnreachable if it does not answer in `timeout` seconds or takes no more clients, Refused if it
+    does not know our password or the socket lies where others could have put it.
     """
     try:
         check_private(files.local)
@@ -52,8 +52,10 @@ def connect(files: ServerFiles, timeout: float) -> Wire | None:
         return None
     try:
         wire.call("AUTH", "default", password.read(files))
-    except ErrorReply:
+    except ErrorReply as error:
         wire.close()
+        if error.code != "WRONGPASS":
+            raise answers_with(files, error) from None
         raise Refused(
             f"the server at {files.socket} does not accept the password in {files.password}.",
             "Has it been changed while the server ran? Try: exs server stop",
@@ -65,6 +67,13 @@ def connect(files: ServerFiles, timeout: float) -> Wire | None:
         wire.close()
         return None
     return wire
+
+
+def answers_with(files: ServerFiles, error: ErrorReply) -> RedisUnreachable:
+    """The sentence for a server that is there but refuses a plain question."""
+    return RedisUnreachable(
+        f"the embedded Redis at {files.socket} answers: {str(error).rstrip('.')}.", f"Its log: {files.log}"
+    )
 
 
 def hangs(files: ServerFiles, seconds: float) -> RedisUnreachable:

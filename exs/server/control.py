@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from exs.errors import RedisRefused, RedisUnreachable, Refused
+from exs.errors import ExsError, RedisRefused, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.server import contact, lock, password, places
 from exs.server.contact import State
@@ -73,7 +73,7 @@ def start(
         if running:
             _stop(files, settings)
         _launch(files, settings)
-    except (RedisUnreachable, Refused):
+    except ExsError:
         listen.save(files, before)
         if running:
             _launch(files, settings)
@@ -90,7 +90,7 @@ def stop(settings: Settings) -> bool:
 
 
 def status(settings: Settings) -> Status | None:
-    """How the server is, or None if it does not run."""
+    """How the server is, or None if it does not run. Raises RedisUnreachable if it runs and does not tell."""
     for files in places.candidates(settings):
         wire = contact.connect(files, settings.timing.socket_timeout)
         if wire is None:
@@ -98,6 +98,8 @@ def status(settings: Settings) -> Status | None:
         with wire:
             try:
                 return _status(files, wire.info())
+            except ErrorReply as error:
+                raise contact.answers_with(files, error) from None
             except OSError:
                 raise contact.hangs(files, settings.timing.socket_timeout) from None
     return None

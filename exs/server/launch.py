@@ -35,21 +35,22 @@ def launch(files: ServerFiles, settings: Settings) -> None:
     """
     begun = time.monotonic()
     attempt: _Attempt | None = None
-    while (found := state(files, settings.timing.socket_timeout)) is not State.READY:
-        if found is State.GONE and (held := lock.take(files)) is not None:
-            try:
-                if attempt:
-                    raise attempt.failed()
-                attempt = _Attempt(files, settings)
-                attempt.start(held)
-            except OSError as error:
-                raise places.unusable(error, files.data) from None
-            finally:
-                os.close(held)
-        wait_more(files, found, begun)
+    try:
+        while (found := state(files, settings.timing.socket_timeout)) is not State.READY:
+            if found is State.GONE and (held := lock.take(files)) is not None:
+                try:
+                    if attempt:
+                        raise attempt.failed()
+                    attempt = _Attempt(files, settings)
+                    attempt.start(held)
+                finally:
+                    os.close(held)
+            _wait_more(files, found, begun)
+    except OSError as error:
+        raise places.unusable(error, files.data) from None
 
 
-def wait_more(files: ServerFiles, found: State, begun: float) -> None:
+def _wait_more(files: ServerFiles, found: State, begun: float) -> None:
     """Let a moment pass. Raises RedisUnreachable when patience, counted from `begun`, is at its end."""
     waited = time.monotonic() - begun
     if found is State.LOADING and waited > _LOADING_PATIENCE:

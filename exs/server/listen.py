@@ -11,6 +11,7 @@ from typing import Any
 
 from exs.errors import InputError, RedisUnreachable, Refused
 from exs.paths import ServerFiles
+from exs.server.places import unusable
 
 DEFAULT_PORT = 6379
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?\Z")
@@ -73,12 +74,15 @@ def saved(files: ServerFiles) -> Address | None:
 
 def save(files: ServerFiles, address: Address | None) -> None:
     """Remember `address` for this and later starts; None forgets it."""
-    if address is None:
-        files.listen.unlink(missing_ok=True)
-        return
-    new = files.listen.with_suffix(".new")
-    new.write_text(json.dumps(asdict(address)), encoding="utf-8")
-    new.replace(files.listen)
+    try:
+        if address is None:
+            files.listen.unlink(missing_ok=True)
+            return
+        new = files.listen.with_suffix(".new")
+        new.write_text(json.dumps(asdict(address)), encoding="utf-8")
+        new.replace(files.listen)
+    except OSError as error:
+        raise unusable(error, files.listen) from None
 
 
 def reachable_host(address: Address) -> str:

@@ -20,7 +20,7 @@ _WHOLE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 def read(files: ServerFiles) -> str:
     """The password, or "" before the first start."""
     try:
-        return files.password.read_text(encoding="utf-8").strip()
+        return files.password.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return ""
 

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,7 +96,8 @@ def test_it_has_no_terminal_no_secret_in_sight_and_only_its_own_descriptors(
     _, parent, _, session, terminal = (process / "stat").read_text().rpartition(")")[2].split()[:5]
     assert int(parent) != os.getpid()
     assert (session, terminal) == (process.name, "0")
-    for path in (files.password, files.log, files.socket):
+    assert {files.password, files.log, files.socket, files.pid} <= set(files.data.iterdir())
+    for path in files.data.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
@@ -182,6 +184,42 @@ def test_a_server_that_hangs_is_named_and_not_doubled(exs: Settings) -> None:
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: pid_of(exs) == pid, "the server to answer again")
+
+
+def test_one_that_is_busy_is_used_and_says_so(exs: Settings) -> None:
+    connection = client(exs)
+    connection.config_set("lua-time-limit", 20)
+    caller = threading.Thread(target=_forever, args=(client(exs),))
+    caller.start()
+    try:
+        wait_until(lambda: _refuses(connection), "the script to be noticed")
+        assert server.ensure(exs).startswith("unix://")
+        with pytest.raises(RedisUnreachable, match="answers: BUSY"):
+            server.status(exs)
+    finally:
+        connection.script_kill()
+        caller.join()
+
+
+def _forever(connection: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match=r"(?i)script.*kill"):
+        connection.eval("while true do end", 0)
+
+
+def _refuses(connection: redis.Redis) -> bool:
+    try:
+        connection.ping()
+    except redis.ResponseError:
+        return True
+    return False
+
+
+def test_one_with_too_many_clients_says_so(exs: Settings) -> None:
+    connection = client(exs)
+    connection.config_set("maxclients", 1)
+    with pytest.raises(RedisUnreachable, match="max number of clients reached"):
+        server.ensure(exs)
+    connection.config_set("maxclients", 100)
 
 
 def test_where_there_is_no_server_the_error_says_what_to_install(state_dir: Path) -> None:
