@@ -58,6 +58,8 @@ class JobLog:
     def start_of_last(self, lines: int) -> int:
         """Offset at which the last `lines` lines begin. The end of the text counts as the end of a line."""
         end = self.read(-1).size
+        if lines <= 0:
+            return end
         wanted = lines + 1
         begin = end
         first = True

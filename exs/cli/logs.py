@@ -100,10 +100,15 @@ def _print(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink)
         for chunk in log.pieces(0 if lines is None else log.start_of_last(lines)):
             sink.write(chunk.data)
     except Unreachable as error:
-        if not row.tail:
-            raise
-        note(f"{error.message} This is only the end of it, as stored with the result:")
-        sink.write(_last_lines(row.tail, lines).encode())
+        sink.write(_stored_end(row, error, lines))
+
+
+def _stored_end(row: JobRow, error: Unreachable, lines: int | None = None) -> bytes:
+    """The end of the output that came with the result, with a remark; raises `error` again if there is none."""
+    if not row.tail:
+        raise error
+    note(f"{error.message} This is only the end of it, as stored with the result:")
+    return _last_lines(row.tail, lines).encode()
 
 
 def _last_lines(text: str, lines: int | None) -> str:
@@ -124,7 +129,7 @@ def _follow(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink
 def _growing(store: Store, job: str, name: str, later: Sequence[str], lines: int | None) -> Iterator[bytes]:
     """The log of one command as it grows, until the job is over or one of the `later` commands writes."""
     offset: int | None = None if lines is not None else 0
-    attempt = ""
+    attempt, told = "", False
     while True:
         row = store.job(job)
         over = row.state in FINAL or any(_writes(store, row, other) for other in later)
@@ -139,9 +144,12 @@ def _growing(store: Store, job: str, name: str, later: Sequence[str], lines: int
             for chunk in log.pieces(offset):
                 offset = chunk.offset + len(chunk.data)
                 yield chunk.data
-        except Unreachable:
+        except Unreachable as error:
             if over:
-                raise
+                yield b"" if offset else _stored_end(row, error, lines)
+            elif not told:
+                note(f"{error.message} Still trying.")
+            told = True
         except NotFound:
             pass  # not written yet, or skipped because it succeeded before
         if over:
@@ -167,4 +175,6 @@ def _started(store: Store, row: JobRow) -> JobRow:
 
 
 def _commands(store: Store, row: JobRow) -> list[str]:
-    return list(row.commands or store.spec(row.experiment, row.spec).commands)
+    """The names to follow one after the other; a single one needs no name."""
+    names = list(row.commands or store.spec(row.experiment, row.spec).commands)
+    return names if len(names) > 1 else [""]

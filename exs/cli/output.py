@@ -37,3 +37,8 @@ def show(listing: Listing, form: str | None = None) -> None:
 def show_json(value: Json) -> None:
     """Print one JSON document."""
     put([dumped(value)])
+
+
+def jobs_of(number: int, kind: str = "") -> str:
+    """`1 job`, `3 running jobs`: `kind` is an adjective with a space behind it."""
+    return f"{number} {kind}{'job' if number == 1 else 'jobs'}"

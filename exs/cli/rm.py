@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.output import show_json
+from exs.cli.output import jobs_of, show_json
 from exs.cli.selectors import experiment_or_none, selected, selectors_argument, status_option
 from exs.cli.session import open_store
 from exs.errors import Refused
@@ -41,9 +41,9 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], yes: bool, 
     if as_json:
         show_json({"removed": counts["removed"], "running": counts["running"], "experiments": gone})
     else:
-        click.echo(f"removed {counts['removed']} jobs" + (f" and {_named(gone)}" if gone else ""))
+        click.echo(f"removed {jobs_of(counts['removed'])}" + (f" and {_named(gone)}" if gone else ""))
     if counts["running"]:
-        raise Refused(f"{counts['running']} running jobs were not removed.", "Cancel them first: exs cancel")
+        raise Refused(f"{jobs_of(counts['running'], 'running ')} not removed.", "Cancel them first: exs cancel")
 
 
 def _wanted(store: Store, selectors: Sequence[str], states: frozenset[JobState]) -> tuple[list[str], list[str]]:
@@ -58,7 +58,7 @@ def _wanted(store: Store, selectors: Sequence[str], states: frozenset[JobState])
         running = sum(experiment.counts.get(state, 0) for state in HELD)
         if running:
             raise Refused(
-                f"{experiment.name} has {running} running jobs; nothing was removed.",
+                f"{experiment.name} has {jobs_of(running, 'running ')}; nothing was removed.",
                 f"End them first: exs cancel {experiment.name}",
             )
         names.append(experiment.name)
@@ -67,9 +67,9 @@ def _wanted(store: Store, selectors: Sequence[str], states: frozenset[JobState])
 
 
 def _described(store: Store, names: Sequence[str], ids: Sequence[str]) -> str:
-    parts = [f"{safe(name)} and all its {store.experiment(name).jobs} jobs" for name in names]
+    parts = [f"{safe(name)} and all its {jobs_of(store.experiment(name).jobs)}" for name in names]
     if ids:
-        parts.append(f"{len(ids)} jobs")
+        parts.append(jobs_of(len(ids)))
     return ", ".join(parts) or "nothing"
 
 

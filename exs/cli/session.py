@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,20 @@ def open_store(start: bool = True) -> Store:
     """
     from exs.store.store import open_store as at_url
 
+    ours = connected_settings(start)
+    return at_url(ours.redis_url, ours)
+
+
+def connected_settings(start: bool = True) -> Settings:
+    """The settings with the URL that is in force: the configured one, else that of this user's embedded server."""
     ours = settings()
     if ours.redis_url:
-        return at_url(ours.redis_url, ours)
+        return ours
     from exs import server
 
     if not start and server.status(ours) is None:
         raise RedisUnreachable("the embedded server does not run.", "Start it: exs server start")
-    return at_url(server.ensure(ours), ours)
+    return replace(ours, redis_url=server.ensure(ours))
 
 
 def host() -> str:

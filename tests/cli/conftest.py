@@ -1,0 +1,52 @@
+"""The real command line against a real Redis of its own, in processes of their own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from cli.lab import Exs, Lab, wait_for
+
+from exs.settings import Settings
+from exs.store.store import Store, open_store
+
+
+@pytest.fixture(scope="session")
+def queue_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A redis-server on a Unix socket."""
+    binary = shutil.which("redis-server") or shutil.which("valkey-server")
+    if binary is None:
+        pytest.skip("no redis-server on PATH")
+    directory = tmp_path_factory.mktemp("redis", numbered=True)
+    path = directory / "s"
+    server = subprocess.Popen(
+        [binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(directory)],
+        stdout=subprocess.DEVNULL,
+    )
+    client = redis.Redis(unix_socket_path=str(path))
+    wait_for(path.exists, "the socket of redis-server")
+    assert client.ping()
+    yield f"unix://{path}"
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture
+def store(queue_url: str) -> Store:
+    """An empty queue."""
+    redis.Redis.from_url(queue_url).flushall()
+    return open_store(queue_url, Settings())
+
+
+@pytest.fixture
+def exs(queue_url: str, store: Store, tmp_path: Path) -> Exs:
+    return Exs(queue_url, tmp_path)
+
+
+@pytest.fixture
+def lab(store: Store, tmp_path: Path) -> Lab:
+    return Lab(store, tmp_path)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import csv
+import io
+
+from cli.lab import Exs, Lab
+
+from exs.model import Failure, JobState
+
+S = JobState
+
+
+def mixed(lab: Lab) -> None:
+    """Four jobs: done, crashed, running, queued."""
+    lab.push(jobs=4)
+    lab.end(lab.claim(), result={"loss": 0.25})
+    lab.end(lab.claim(), S.CRASHED, failure=Failure.ERROR, detail="exit code 3", exit_code=3)
+    lab.claim("gpu01")
+
+
+def test_a_bare_exs_says_what_is_active_and_who_works(exs: Exs, lab: Lab) -> None:
+    assert "no experiments yet" in exs()
+    lab.push("first", jobs=1)
+    lab.end(lab.claim())
+    lab.push("second", jobs=2)
+    lines = exs().splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("first", "second"))] == ["second"]
+    assert "+ 1 finished: exs list" in lines
+    assert any(line.startswith("workers: 0 busy, 0 idle") for line in lines)
+    assert lines[-1] == "jobs wait, but no worker is running. Start one: exs worker"
+
+
+def test_list_has_one_line_per_experiment_with_its_counts(exs: Exs, lab: Lab) -> None:
+    mixed(lab)
+    lines = exs("list").splitlines()
+    assert lines[0] == "1 experiment, 1 running, 1 waiting"
+    assert lines[1].split() == ["name", "done", "run", "wait", "fail", "pushed"]
+    assert lines[2].split()[:5] == ["resnet", "1", "1", "1", "1"]
+    assert exs("ls", "-q") == "resnet\n"
+    found = exs.json("list")
+    assert found["experiments"][0]["counts"]["CRASHED"] == 1
+    assert found["workers"] == {"busy": 0, "idle": 0}
+
+
+def test_the_table_shows_what_differs_and_what_to_type(exs: Exs, lab: Lab) -> None:
+    mixed(lab)
+    lines = exs("list", "-t", "resnet").splitlines()
+    assert lines[0] == "resnet  model=r50  |  1 done  1 running  1 waiting  1 crashed"
+    header = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert header == ["#", "id", "status", "lr", "seed", "loss", "where", "time", "note"]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[4:8]]
+    assert [row[2] for row in rows] == ["DONE", "CRASHED", "RUNNING", "QUEUED"]
+    assert rows[0][5] == "0.25" and rows[0][6] == "laptop:0"
+    assert rows[1][8] == "exit code 3  exs logs resnet/1"
+    assert rows[2][6] == "gpu01:0"
+    assert rows[3][6] == "queued"
+
+
+def test_the_table_as_json_csv_and_ids_has_every_row(exs: Exs, lab: Lab) -> None:
+    mixed(lab)
+    jobs = exs.json("list", "-t", "resnet")["jobs"]
+    assert [job["status"] for job in jobs] == ["DONE", "CRASHED", "RUNNING", "QUEUED"]
+    assert jobs[0]["params"] == {"lr": 0.1, "seed": 0, "model": "r50"} and jobs[0]["result"] == {"loss": 0.25}
+    assert exs("list", "-q", "-t", "last").split() == [job["id"] for job in jobs]
+    rows = list(csv.DictReader(io.StringIO(exs("list", "-t", "resnet", "--csv"))))
+    assert [row["seed"] for row in rows] == ["0", "1", "2", "3"]
+    assert rows[0]["loss"] == "0.25" and rows[1]["exit_code"] == "3"
+
+
+def test_status_and_sort_choose_and_order_rows(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=4)
+    for loss in (0.5, 0.1, 0.9):
+        lab.end(lab.claim(), result={"loss": loss})
+    indices = [job["index"] for job in exs.json("list", "-t", "resnet", "--sort", "loss")["jobs"]]
+    assert indices == [1, 0, 2, 3]
+    indices = [job["index"] for job in exs.json("list", "-t", "resnet", "-s", "result.loss", "-d")["jobs"]]
+    assert indices == [2, 0, 1, 3], "a row without a value stands last in both directions"
+    assert [job["index"] for job in exs.json("list", "-t", "resnet", "--status", "QUEUED,failed")["jobs"]] == [3]
+    assert "Did you mean 'loss'?" in exs.both("list", "-t", "resnet", "-s", "los", code=2)[1]
+    assert "Did you mean 'crashed'?" in exs.both("list", "-t", "resnet", "--status", "crashd", code=2)[1]
+
+
+def test_an_unknown_experiment_is_one_sentence(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=1)
+    out, err = exs.both("list", "-t", "resnt", code=2)
+    assert out == ""
+    assert err.startswith("exs: no experiment 'resnt'. Did you mean resnet?\n")
+
+
+def test_a_reader_that_has_seen_enough_ends_the_list_quietly(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=5000)
+    process = exs.start("list", "-t", "resnet")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(30) == 141

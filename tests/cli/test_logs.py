@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import os
+import pty
+import threading
+from pathlib import Path
+
+import pytest
+from cli.lab import Exs, Lab
+
+from exs.model import JobState, NewJob, Spec
+from exs.store.logs import LogChunk
+from exs.store.push import Origin
+
+S = JobState
+HOSTILE = b"one\n\x1b]0;owned\x07\x1b[2Jtwo\r\x9b31m \xff\xe2\x80\xae three\n"
+
+
+def ended(lab: Lab, data: bytes, state: JobState = S.DONE, node: str = "laptop", **more: object) -> Path:
+    """A job that printed `data` and ended."""
+    lab.push(jobs=1)
+    path = lab.cwd / "log.train.2026-11-20.08:00:00"
+    path.write_bytes(data)
+    lab.end(lab.claim(node), state, node=node, log=str(path), directory=str(lab.cwd), **more)
+    return path
+
+
+def on_terminal(exs: Exs, *words: str) -> bytes:
+    """What a terminal gets."""
+    ours, theirs = pty.openpty()
+    process = exs.start(*words, stdin=theirs, stdout=theirs)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # Linux says EIO when the last writer has gone
+            break
+        if not data:
+            break
+        seen += data
+    os.close(ours)
+    assert process.wait(30) == 0
+    return seen.replace(b"\r\n", b"\n")
+
+
+def test_a_pipe_gets_every_byte(exs: Exs, lab: Lab) -> None:
+    data = HOSTILE + bytes(range(256)) * 3000
+    ended(lab, data)
+    process = exs.start("logs", "resnet/0")
+    assert process.communicate(timeout=30) == (data, b"")
+
+
+def test_a_terminal_gets_no_control_characters(exs: Exs, lab: Lab) -> None:
+    ended(lab, HOSTILE)
+    text = on_terminal(exs, "logs", "resnet/0").decode()
+    assert text == "one\n\\x1b]0;owned\\x07\\x1b[2Jtwo\r\\x9b31m \\xff\\u202e three\n"
+    assert on_terminal(exs, "logs", "--raw", "resnet/0") == HOSTILE
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_tail_is_the_last_lines(exs: Exs, lab: Lab, end: bytes) -> None:
+    lines = [b"line %d" % i for i in range(40_000)]  # longer than one chunk
+    ended(lab, b"\n".join(lines) + end)
+    assert exs("logs", "--tail", "2", "resnet/0") == "line 39998\nline 39999" + end.decode()
+    assert exs("logs", "--tail", "39999", "resnet/0").startswith("line 1\n")
+    assert exs("logs", "-n", "99999", "resnet/0").startswith("line 0\n")
+    assert exs("logs", "-n", "0", "resnet/0") == ""
+
+
+def test_an_empty_log_is_empty(exs: Exs, lab: Lab) -> None:
+    ended(lab, b"")
+    assert exs("logs", "resnet/0") == ""
+    assert exs("logs", "-n", "3", "resnet/0") == ""
+
+
+def test_another_node_sends_its_log_through_redis(exs: Exs, lab: Lab) -> None:
+    data = bytes(range(256)) * 4000
+    ended(lab, b"wrong file", node="gpu01")
+    over = threading.Event()
+
+    def agent() -> None:
+        while not over.is_set():
+            request = lab.store.next_log_request("gpu01", 0.2)
+            if request is not None:
+                begin = max(0, len(data) + request.offset) if request.offset < 0 else request.offset
+                chunk = LogChunk(data[begin : begin + request.limit], begin, len(data))
+                lab.store.answer_log(request, chunk)
+
+    thread = threading.Thread(target=agent)
+    thread.start()
+    try:
+        assert exs.start("logs", "resnet/0").communicate(timeout=30) == (data, b"")
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_node_that_does_not_answer_leaves_the_stored_end(exs: Exs, lab: Lab) -> None:
+    ended(lab, b"", S.CRASHED, node="gpu01", tail="Traceback\nValueError: x\n", exit_code=1)
+    out, err = exs.both("logs", "resnet/0")
+    assert out == "Traceback\nValueError: x\n"
+    assert "gpu01" in err and "only the end" in err
+
+
+def test_a_job_that_never_started_has_no_log(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=1)
+    _, err = exs.both("logs", "resnet/0", code=2)
+    assert err == "exs: resnet/0 has not printed anything: it never started (queued).\n"
+
+
+def test_follow_goes_on_until_the_job_is_over(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=1)
+    process = exs.start("logs", "-f", "resnet/0")
+    assert process.stderr is not None and b"has not started" in process.stderr.readline()
+    claim = lab.claim()
+    path = lab.cwd / "log.train"
+    path.write_bytes(b"first\n")
+    lab.end(claim, log=str(path), directory=str(lab.cwd))
+    assert process.stdout is not None
+    assert process.stdout.read() == b"first\n"
+    assert process.wait(30) == 0
+
+
+def test_the_logs_of_a_chain_of_commands_follow_each_other(exs: Exs, lab: Lab) -> None:
+    commands = {"train": {"argv": [["true"]]}, "test": {"argv": [["true"]]}}
+    spec = Spec(commands, cwd=str(lab.cwd), datetime="2026-11-20.08:00:00")
+    lab.store.push("chain", spec, [NewJob({}, "x", "0" * 16)], Origin("alice", "laptop", "x.yaml"))
+    for word in commands:
+        (lab.cwd / f"log.{word}.{spec.datetime}").write_text(word + "\n")
+    lab.end(lab.claim(), log=str(lab.cwd / f"log.test.{spec.datetime}"), directory=str(lab.cwd))
+    assert exs("logs", "-f", "chain/0") == "train\ntest\n"
+    assert exs("logs", "chain/0") == "test\n"
+    assert exs("logs", "-c", "train", "chain/0") == "train\n"
+
+
+def test_several_jobs_are_told_apart(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=2)
+    for word in ("a", "b"):
+        path = lab.cwd / word
+        path.write_text(word + "\n")
+        lab.end(lab.claim(), log=str(path))
+    assert exs("logs", "resnet") == "==> resnet/0 <==\na\n\n==> resnet/1 <==\nb\n"
+    assert "follows one job" in exs.both("logs", "-f", "resnet", code=2)[1]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+
+from cli.lab import Exs, Lab, wait_for
+
+from exs.model import JobState
+
+S = JobState
+
+
+def test_wait_is_0_when_all_are_done_and_1_when_one_is_not(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=2)
+    process = exs.start("wait", "resnet")
+    lab.end(lab.claim())
+    lab.end(lab.claim())
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, b"2 done\n", b"")
+    lab.push("other", jobs=1)
+    lab.end(lab.claim(), S.CRASHED, exit_code=1)
+    assert exs("wait", "other", code=1) == "1 crashed\n"
+    assert exs.json("wait", "resnet", "other/0", code=1)["CRASHED"] == 1
+    assert exs("wait", "-q", "resnet/0-1") == ""
+
+
+def test_counts_follow_on_a_terminal_and_ctrl_c_leaves_the_jobs_alone(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=2)
+    ours, theirs = pty.openpty()
+    process = exs.start("wait", "resnet", stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    seen = b""
+
+    def shows(text: bytes) -> bool:
+        nonlocal seen
+        seen += os.read(ours, 4096)
+        return text in seen
+
+    wait_for(lambda: shows(b"2 waiting"), "the first counts")
+    lab.end(lab.claim())
+    wait_for(lambda: shows(b"1 done"), "the next counts")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    os.close(ours)
+    assert [row.state for row in lab.store.jobs("resnet")] == [S.DONE, S.QUEUED]
