@@ -127,7 +127,7 @@ class NewJob:
     point: str
     commands: tuple[str, ...] = ()
     repeat: int = 0
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
 
 
 # ------------------------------------------------------------------ holders, leases, attempts
@@ -167,6 +167,7 @@ class Claim:
     commands: tuple[str, ...]
     force: bool  #: run also the commands that succeeded before
     created_at: float  #: Redis time, seconds
+    problem: str = ""  #: why the record cannot be run; its other fields are then empty
 
 
 @dataclass(frozen=True)
@@ -293,6 +294,8 @@ class SlotRow:
     done: int = 0
     failed: int = 0
     version: str = ""
+    boot: str = ""
+    pid_start: int = 0  #: start of the process in clock ticks after boot, which tells it from a later one of that pid
 
 
 @dataclass(frozen=True)

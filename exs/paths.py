@@ -102,9 +102,9 @@ class StateDir:
         return self.root / "spool"
 
     @property
-    def worker_log(self) -> Path:
-        """What the agent and its slots say."""
-        return self.root / "worker.log"
+    def agents(self) -> Path:
+        """One file per running agent."""
+        return self.root / "agents"
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,12 @@ class Holders(Base):
             raise BrokenRecord(f"experiment {experiment} has no spec {digest}.")
         return records.spec_from(text, f"spec {digest} of {experiment}")
 
-    def renew(self, job: str, attempt: str, offer: Offer) -> tuple[Renewed, bool]:
-        """Prolong a lease and reap others'. The second value is False when the slot must register anew."""
-        args = (job, attempt, offer.slot, _ms(self.settings.timing.lease))
+    def renew(self, job: str, attempt: str, offer: Offer, directory: str = "", log: str = "") -> tuple[Renewed, bool]:
+        """Prolong a lease and reap others'. The second value is False when the slot must register anew.
+
+        `directory` and `log` say where a running job's files are.
+        """
+        args = (job, attempt, offer.slot, _ms(self.settings.timing.lease), directory, log)
         renewed, _ = self._call_many([("renew", args), ("reap", self._reap_args())])
         fence, want, known = renewed
         return Renewed(Fenced(records.text(fence)), records.text(want)), bool(known)

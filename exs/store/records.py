@@ -150,12 +150,19 @@ def experiment_of(queue: str) -> str:
 
 
 def claim_from(reply: Sequence[bytes]) -> Claim:
-    """What `claim.lua` answered. Raises BrokenRecord."""
+    """What `claim.lua` answered. One that cannot be read gives a Claim with a problem: it is leased all the same."""
     job, attempt, number, name, index, title, params, point, spec, commands, force, created = reply
     what = f"job {text(job)}"
-    chosen = loads(commands, f"commands of {what}") if commands else []
-    if not isinstance(chosen, list) or not all(isinstance(command, str) for command in chosen):
-        raise BrokenRecord(f"commands of {what} are not a list of names.")
+    problem = ""
+    values: dict[str, Json] = {}
+    chosen: Json = []
+    try:
+        values = _mapping(params, f"parameters of {what}")
+        chosen = loads(commands, f"commands of {what}") if commands else []
+        if not isinstance(chosen, list) or not all(isinstance(command, str) for command in chosen):
+            raise BrokenRecord(f"commands of {what} are not a list of names.")
+    except BrokenRecord as error:
+        problem, values, chosen = error.message, {}, []
     return Claim(
         job=text(job),
         attempt=text(attempt),
@@ -163,12 +170,13 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
         experiment=text(name),
         index=_number(index),
         name=text(title),
-        params=_mapping(params, f"parameters of {what}"),
+        params=values,
         point=text(point),
         spec=text(spec),
         commands=tuple(chosen),
         force=force == b"1",
         created_at=iso_seconds(created),
+        problem=problem,
     )
 
 
@@ -284,4 +292,6 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         done=_number(f.get("successful_job_count")),
         failed=_number(f.get("failed_job_count")),
         version=text(f.get("exs_version")),
+        boot=text(f.get("exs_boot")),
+        pid_start=_number(f.get("exs_start")),
     )

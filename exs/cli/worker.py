@@ -1,0 +1,78 @@
+"""`exs worker`: serve this machine's GPUs; `exs worker stop`: leave."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import click
+
+from exs.cli import session
+from exs.errors import InputError, Refused
+
+
+@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.option("--gpus", default="", metavar="0,1|all", help="One slot for each of these GPUs (indices or UUIDs).")
+@click.option("--slot", "slots", multiple=True, metavar="0,1", help="One slot with this set of GPUs; repeatable.")
+@click.option("--per-gpu", default=1, metavar="N", help="N slots on each GPU of --gpus.")
+@click.option("--cpus", default=0, metavar="N", help="N slots without a GPU.")
+@click.option(
+    "--pool", "pools", multiple=True, metavar="P", help="Take jobs of this pool; repeatable. [default: default]"
+)
+@click.option("--only", default="", metavar="NAME", help="Take jobs of this experiment alone.")
+@click.option("--workdir", default="", metavar="DIR", help="Run every job in DIR instead of where it was pushed from.")
+@click.option("--node", default="", metavar="NAME", help="Name of this machine in lists. [default: its host name]")
+@click.option("--insecure", is_flag=True, help="Serve a Redis that everybody on the network can write to.")
+@click.pass_context
+def command(
+    context: click.Context,
+    gpus: str,
+    slots: tuple[str, ...],
+    per_gpu: int,
+    cpus: int,
+    pools: tuple[str, ...],
+    only: str,
+    workdir: str,
+    node: str,
+    insecure: bool,
+) -> None:
+    """Run jobs on this machine: one slot per GPU, until told to stop.
+
+    The first Ctrl-C or SIGTERM finishes running jobs and takes no more; a second one hands them back to the queue.
+    Without an option: every GPU of the machine, or one slot without a GPU where there is none.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from exs_worker import serve
+    from exs_worker.devices import discover
+    from exs_worker.slotplan import index_note, plan_slots
+
+    found = discover()
+    plans = plan_slots(found, gpus, slots, per_gpu, cpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if workdir and not os.path.isdir(workdir):
+        raise InputError(f"--workdir {workdir} is not a directory.")
+    note = index_note(found, plans)
+    if note:
+        session.note(note)
+    settings = session.connected_settings()
+    if not insecure:
+        serve.refuse_open_redis(settings)
+    if node:
+        settings = replace(settings, node=node)
+    context.exit(serve.serve(settings, plans, pools or ("default",), only=only, workdir=workdir))
+
+
+@command.command()
+@click.option("--now", is_flag=True, help="Hand running jobs back to the queue instead of finishing them.")
+@click.option("--timeout", default=86400.0, metavar="SECONDS", help="Wait at most this long. [default: a day]")
+def stop(now: bool, timeout: float) -> None:
+    """Stop every worker of this user on this machine: jobs in hand are finished, or handed back with --now."""
+    from exs_worker import serve
+
+    told, left = serve.agents(session.settings()).stop(now, timeout)
+    if not told:
+        click.echo("no worker runs on this machine.")
+        return
+    if left:
+        raise Refused(f"{len(left)} of {told} workers still run.", "exs worker stop --now hands their jobs back.")
+    click.echo(f"stopped {told} worker{'s' if told > 1 else ''}.")

@@ -1,0 +1,45 @@
+"""What the agent tells a slot process when it starts it: one JSON word on its command line, nothing secret."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from exs.model import Offer
+
+
+@dataclass(frozen=True)
+class SlotConfig:
+    """One slot. `devices`: what its jobs are pinned to; `memory`: bytes of the smallest; `locks`: names of their locks.
+
+    `lifeline`: a descriptor that is closed when the agent dies.
+    """
+
+    name: str
+    node: str
+    boot: str
+    pools: tuple[str, ...]
+    devices: tuple[str, ...] = ()
+    memory: int = 0
+    locks: tuple[str, ...] = ()
+    only: str = ""
+    workdir: str = ""
+    lifeline: int = -1
+
+    @property
+    def offer(self) -> Offer:
+        """What the slot asks the queue with."""
+        return Offer(self.name, self.node, self.boot, self.pools, self.devices, self.memory, self.only)
+
+    def to_word(self) -> str:
+        """As one word of a command line."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_word(cls, word: str) -> SlotConfig:
+        """The inverse of `to_word`."""
+        data: dict[str, Any] = json.loads(word)
+        for name in ("pools", "devices", "locks"):
+            data[name] = tuple(data[name])
+        return cls(**data)

@@ -1,0 +1,82 @@
+"""What an agent clears up when it starts, and when one of its slots has died."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from exs.model import Fenced
+from exs.store.store import Store
+from exs_worker import proctree
+from exs_worker.proctree import Proc
+from exs_worker.spool import Spool
+
+log = logging.getLogger("exs.worker")
+
+#: Seconds that survivors of a dead slot have between SIGTERM and SIGKILL. Nobody will take their result.
+GRACE = 0.5
+
+
+def start_up(store: Store, node: str, boot: str, spool: Spool) -> None:
+    """Clear up after agents and slots of this node that died: processes, leases, undelivered outcomes."""
+    end_survivors()
+    report_dead_slots(store, node, boot)
+    for item, answer in spool.deliver(store):
+        kept = "stored" if answer is Fenced.OURS else f"refused ({answer.value})"
+        log.info("deliver the spooled outcome of job=%s attempt=%s: %s", item.job, item.attempt, kept)
+
+
+def end_survivors() -> None:
+    """End the processes of attempts whose slot no longer lives (F5)."""
+    for attempt, procs in proctree.survivors().items():
+        orphans = [proc for proc in procs if not _slot_lives(proc)]
+        if orphans:
+            log.warning("end %d processes that attempt=%s left behind", len(orphans), attempt)
+            stuck = proctree.end(orphans, GRACE)
+            if stuck:
+                log.error("stuck: %s do not end", ", ".join(str(proc.pid) for proc in stuck))
+
+
+def report_dead_slots(store: Store, node: str, boot: str) -> None:
+    """Tell Redis which slots of this boot of the node are dead, so that their jobs run again at once."""
+    dead = [
+        row.name
+        for row in store.workers()
+        if row.node == node and row.boot == boot and not proctree.alive(Proc(row.pid, row.pid_start))
+    ]
+    if dead:
+        jobs = store.slot_dead(dead, f"its slot on {node} died")
+        log.warning("report %d dead slots: %d jobs put back", len(dead), jobs)
+
+
+def end_orphans(keep: Iterable[int]) -> int:
+    """SIGKILL every child of this process but `keep`, with all below them: what dead slots left to us.
+
+    Returns how many were found. The caller repeats it until there are none; zombies are the caller's to collect.
+    """
+    spared = set(keep)
+    orphans = [stat for pid in proctree.children(os.getpid()) if pid not in spared and (stat := proctree.read(pid))]
+    living = [stat for stat in orphans if stat.state not in "ZX"]
+    for stat in living:
+        below = proctree.descendants(stat.proc.pid)
+        for proc in (stat.proc, *(other.proc for other in below)):
+            proctree.send(proc, 9)
+    return len(living)
+
+
+def _slot_lives(proc: Proc) -> bool:
+    """True when the slot process named in this process's environment is still that slot."""
+    try:
+        environ = Path(f"/proc/{proc.pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    names = dict(entry.split(b"=", 1) for entry in environ if b"=" in entry)
+    pid, name = names.get(b"EXS_WORKER_PID", b""), names.get(b"EXS_WORKER", b"")
+    if not pid.isdigit() or not name:
+        return False
+    try:
+        return name in Path(f"/proc/{int(pid)}/cmdline").read_bytes()
+    except OSError:
+        return False

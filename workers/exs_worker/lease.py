@@ -1,0 +1,95 @@
+"""Keeps a slot's lease alive and hears what is asked of it, in one thread per slot process.
+
+The thread looks every `renew` seconds whether an attempt is running; a job shorter than that costs it nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+
+from exs.errors import RedisUnreachable
+from exs.model import Fenced, Offer
+from exs.settings import Timing
+from exs.store.store import Store
+from exs_worker.attempt import Attempt
+
+log = logging.getLogger("exs.worker")
+
+
+class Keeper(threading.Thread):
+    """Renews for whichever attempt is held. `wake` interrupts the main thread, `register` announces the slot anew,
+    `orphaned` is called once when the agent has died."""
+
+    def __init__(
+        self,
+        store: Store,
+        offer: Offer,
+        timing: Timing,
+        lifeline: int,
+        wake: Callable[[], None],
+        register: Callable[[], None],
+        orphaned: Callable[[], None],
+    ) -> None:
+        super().__init__(name="exs-lease", daemon=True)
+        self._store = store
+        self._offer = offer
+        self._timing = timing
+        self._lifeline = lifeline
+        self._wake = wake
+        self._register = register
+        self._orphaned = orphaned
+        self._held: Attempt | None = None
+        self._stop_read, self._stop_write = os.pipe()
+
+    def hold(self, attempt: Attempt) -> None:
+        """Renew for this attempt from now on."""
+        self._held = attempt
+
+    def drop(self) -> None:
+        """The attempt has ended."""
+        self._held = None
+
+    def stop(self) -> None:
+        """End the thread."""
+        os.write(self._stop_write, b".")
+
+    def run(self) -> None:
+        poller = select.poll()
+        poller.register(self._stop_read, select.POLLIN)
+        if self._lifeline >= 0:
+            poller.register(self._lifeline, select.POLLIN)
+        wait = self._timing.renew
+        while True:
+            for descriptor, _ in poller.poll(wait * 1000):
+                if descriptor == self._stop_read:
+                    return
+                poller.unregister(self._lifeline)
+                self._orphaned()
+            wait = self._timing.renew if self.run_once() else self._timing.reconnect
+
+    def run_once(self) -> bool:
+        """Renew for what is held; False when Redis did not answer. The job runs on meanwhile (R6)."""
+        attempt = self._held
+        if attempt is None:
+            return True
+        claim = attempt.claim
+        try:
+            renewed, known = self._store.renew(claim.job, claim.attempt, self._offer, attempt.directory, attempt.log)
+            if not known:
+                self._register()
+        except RedisUnreachable as error:
+            log.warning("cannot renew job=%s attempt=%s: %s", claim.job, claim.attempt, error.message)
+            return False
+        if renewed.fence is not Fenced.OURS:
+            if self._held is attempt:
+                log.warning("fenced out of job=%s attempt=%s: ending its processes", claim.job, claim.attempt)
+                attempt.request_stop("fenced")
+                self._wake()
+        elif renewed.want in ("cancel", "kill"):
+            attempt.request_stop(renewed.want)
+            self._wake()
+        return True

@@ -1,0 +1,109 @@
+"""Serves pieces of job logs to whoever asks through Redis: one thread per agent.
+
+A request names a job, never a path. A file is served only if it is a regular file called `log.*` in a directory
+whose `param.json` says that it is that job's (F48, F49).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from exs.errors import ExsError, NotFound, RedisUnreachable
+from exs.model import JobRow
+from exs.paths import RunDir, safe_file_name
+from exs.store.logs import LogChunk, LogRequest
+from exs.store.store import Store
+from exs_worker.rundir import working_directory
+
+
+class LogServer(threading.Thread):
+    """Answers requests to one node until the process ends."""
+
+    def __init__(self, store: Store, node: str, workdir: str) -> None:
+        super().__init__(name="exs-logs", daemon=True)
+        self._store = store
+        self._node = node
+        self._workdir = workdir
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End the thread after the request in hand."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.run_once()
+            except RedisUnreachable:
+                self._stopped.wait(self._store.settings.timing.reconnect)
+
+    def run_once(self) -> None:
+        """Wait a moment for a request and answer it."""
+        request = self._store.next_log_request(self._node, 3.0)
+        if request is None:
+            return
+        try:
+            chunk = read_log(self._store, request, self._store.settings.limits.log_chunk, self._workdir)
+        except (ExsError, OSError) as error:
+            chunk = LogChunk(b"", 0, 0, str(error))
+        self._store.answer_log(request, chunk)
+
+
+def read_log(store: Store, request: LogRequest, most: int, workdir: str) -> LogChunk:
+    """The piece asked for. Raises NotFound or OSError when there is no such log here."""
+    path = _log_path(store, request, workdir)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise NotFound(f"{path.name} of job {request.job} is not a regular file.")
+        offset = max(0, facts.st_size + request.offset) if request.offset < 0 else request.offset
+        file.seek(offset)
+        return LogChunk(file.read(max(0, min(request.limit, most))), offset, facts.st_size)
+
+
+def _log_path(store: Store, request: LogRequest, workdir: str) -> Path:
+    """The newest log of the job's directory, of the command that was asked for."""
+    row = store.job(request.job)
+    for files in _candidates(store, row, workdir):
+        if not _belongs(files.params, row.id):
+            continue
+        logs = _logs(files, request.command)
+        if row.log and not request.command and Path(row.log) in logs:
+            return Path(row.log)
+        if logs:
+            return max(logs, key=lambda path: path.lstat().st_mtime_ns)
+        what = f"of a command named {request.command!r}" if request.command else "yet"
+        raise NotFound(f"job {row.id} has no log {what}.")
+    raise NotFound(f"job {row.id} has no run directory on this node.")
+
+
+def _candidates(store: Store, row: JobRow, workdir: str) -> Iterator[RunDir]:
+    """Where the job's files can be: where its record says, else where a slot of this node puts them."""
+    names = [name for name in (row.name, f"{row.name}-{row.id}") if safe_file_name(name)]
+    if row.directory:
+        directory = Path(row.directory)
+        roots = [RunDir(directory), *(RunDir(directory, name) for name in names)]
+    else:
+        spec = store.spec(row.experiment, row.spec)
+        root = Path(working_directory(spec.cwd, workdir), spec.output)
+        roots = [RunDir(root / name) if spec.job_dirs else RunDir(root, name) for name in names]
+    yield from roots
+
+
+def _logs(files: RunDir, command: str) -> list[Path]:
+    prefix, suffix = f"log.{command}." if command else "log.", f".{files.suffix}" if files.suffix else ""
+    return [path for path in files.root.iterdir() if path.name.startswith(prefix) and path.name.endswith(suffix)]
+
+
+def _belongs(params: Path, job: str) -> bool:
+    try:
+        with params.open("rb") as file:
+            return bool(json.load(file).get("_job") == job)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False

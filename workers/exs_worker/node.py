@@ -1,0 +1,65 @@
+"""Which node this is: its boot, its running agents, and how to stop them without Redis."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from exs_worker import proctree
+from exs_worker.proctree import Proc
+
+
+def boot_id() -> str:
+    """Eight hex digits that change with every boot of the machine and with every start of a container."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    return hashlib.blake2b(f"{boot}/{namespace}".encode(), digest_size=4).hexdigest()
+
+
+class Agents:
+    """The agents of this user on this machine: one file each, named after its pid and holding its start time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def register(self) -> Path:
+        """Note this process; the file is removed when it leaves, and ignored when it has died."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stat = proctree.read(os.getpid())
+        path = self._root / str(os.getpid())
+        path.write_text(str(stat.proc.start if stat else 0), encoding="ascii")
+        return path
+
+    def running(self) -> list[Proc]:
+        """Agents that live; files of dead ones are removed."""
+        found = []
+        for path in self._root.glob("[0-9]*"):
+            try:
+                proc = Proc(int(path.name), int(path.read_text(encoding="ascii")))
+            except (ValueError, OSError):
+                continue
+            if proctree.alive(proc):
+                found.append(proc)
+            else:
+                path.unlink(missing_ok=True)
+        return found
+
+    def stop(self, now: bool, patience: float) -> tuple[int, list[Proc]]:
+        """Tell every agent to finish and leave, with `now` to hand its jobs back; wait at most `patience` seconds.
+
+        Returns how many were told, and those that still run.
+        """
+        told = self.running()
+        for proc in told:
+            proctree.send(proc, signal.SIGTERM)
+        if now:
+            time.sleep(0.2)  # the first signal must have been handled, or the two count as one
+            for proc in told:
+                proctree.send(proc, signal.SIGTERM)
+        deadline = time.monotonic() + patience
+        while (left := [proc for proc in told if proctree.alive(proc)]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return len(told), left

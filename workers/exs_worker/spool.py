@@ -1,0 +1,104 @@
+"""Outcomes that Redis could not take yet: one fsynced file each, delivered later under the same fence (R6).
+
+A slot writes one when a delivery fails, and removes it when its own retries succeed. What a dead slot left is
+delivered by the next agent of this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from exs.errors import BrokenRecord, RedisUnreachable
+from exs.model import Failure, Fenced, JobState, Offer, Outcome
+from exs.store.store import Store
+
+_SUFFIX = ".outcome.json"
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """One outcome on disk."""
+
+    job: str
+    attempt: str
+    offer: Offer
+    outcome: Outcome
+
+
+class Spool:
+    """The directory of undelivered outcomes of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, item: Spooled) -> Path:
+        """Keep one outcome, on disk when this returns. The same attempt again replaces it. Raises OSError."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.root / f"{item.job}.{item.attempt}{_SUFFIX}"
+        temporary = path.with_suffix(".tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            json.dump(asdict(item), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        directory = os.open(self.root, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        return path
+
+    def items(self) -> Iterator[tuple[Path, Spooled]]:
+        """What is there; a file that cannot be read is renamed to `*.broken` and left for a person."""
+        for path in sorted(self.root.glob(f"*{_SUFFIX}")):
+            try:
+                yield path, _read(path)
+            except FileNotFoundError:
+                continue  # its slot delivered it meanwhile
+            except BrokenRecord:
+                with contextlib.suppress(OSError):
+                    path.rename(path.with_suffix(".broken"))
+
+    def deliver(self, store: Store) -> list[tuple[Spooled, Fenced]]:
+        """Deliver everything that is there; returns what became of each. Stops early when Redis goes away."""
+        answers: list[tuple[Spooled, Fenced]] = []
+        for path, item in self.items():
+            try:
+                answers.append((item, hand_over(store, item)))
+            except RedisUnreachable:
+                break
+            path.unlink(missing_ok=True)
+        return answers
+
+
+def hand_over(store: Store, item: Spooled) -> Fenced:
+    """Deliver one outcome: `finish`, or `release` for an attempt that we stopped ourselves."""
+    if item.outcome.requeue:
+        why = item.outcome.detail or "handed back by its slot"
+        return store.release(item.job, item.attempt, why, item.offer)
+    return store.finish(item.job, item.attempt, item.outcome, item.offer)
+
+
+def _read(path: Path) -> Spooled:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        offer, outcome = data["offer"], data["outcome"]
+        failure = outcome["failure"]
+        return Spooled(
+            job=str(data["job"]),
+            attempt=str(data["attempt"]),
+            offer=Offer(**{**offer, "pools": tuple(offer["pools"]), "gpus": tuple(offer["gpus"])}),
+            outcome=Outcome(
+                **{**outcome, "state": JobState(outcome["state"]), "failure": Failure(failure) if failure else None}
+            ),
+        )
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BrokenRecord(f"{path} is not readable: {error}.") from None
