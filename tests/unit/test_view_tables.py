@@ -1,0 +1,161 @@
+"""The tables, pinned by files in tests/data/view. To renew them on purpose: EXS_RENEW_SNAPSHOTS=1."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from view_rows import NOW, S, experiment, job, mixed, slot, text
+
+from exs.model import JobRow, Pushed
+from exs.view.columns import choose
+from exs.view.detail import JobPage
+from exs.view.experiments import ExperimentTable
+from exs.view.jobs import JobTable
+from exs.view.pushed import summary
+from exs.view.render import Listing, as_csv, as_ids, as_json
+from exs.view.screen import Screen, screen_of
+from exs.view.slots import SlotTable
+from exs.view.text import width
+
+DATA = Path(__file__).parents[1] / "data" / "view"
+
+ALL = {S.DONE: 2, S.RUNNING: 2, S.QUEUED: 2, S.CRASHED: 2, S.CANCELED: 1}
+
+
+def pictures() -> dict[str, Listing]:
+    experiments = [
+        experiment(counts=ALL),
+        experiment("bert-base", {S.DONE: 40}),
+        experiment("vit", {S.CRASHED: 3, S.DONE: 2}, created_at=NOW - 86400 * 3),
+        experiment("big", {S.QUEUED: 10000, S.RUNNING: 8}, max_running=8, priority=10),
+    ]
+    slots = [
+        slot(),
+        slot("gpu01/1", "busy", experiment="resnet", index=17, done=12, failed=1),
+        slot("gpu02/0", "busy", seen_ago=70.0),
+    ]
+    minimize = experiment("MinimizeManual", {S.DONE: 1}, kind="pull")
+    xy = JobRow("ExhnhQ", "MinimizeManual", 0, S.DONE, "x", {"x": 1, "y": 2}, result={"result": 5})
+    return {
+        "jobs": JobTable(experiment(counts=ALL), mixed(), NOW),
+        "experiments": ExperimentTable(experiments, slots, NOW),
+        "workers": SlotTable(slots, NOW),
+        "schedy": JobTable(minimize, [xy], NOW),
+    }
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", list(pictures()))
+def test_the_picture_is_the_pinned_one(name: str, columns: int) -> None:
+    path = DATA / f"{name}-{columns}.txt"
+    drawn = text(pictures()[name], columns)
+    if os.environ.get("EXS_RENEW_SNAPSHOTS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(drawn)
+    assert drawn == path.read_text()
+    assert all(width(line) <= columns for line in drawn.splitlines())
+
+
+def test_a_table_looks_as_schedys_did() -> None:
+    drawn = text(pictures()["schedy"]).splitlines()[1:]
+    assert drawn == [
+        "+--------+----------+-----+-----+----------+",
+        "| id     | status   |   x |   y |   result |",
+        "|--------+----------+-----+-----+----------|",
+        "| ExhnhQ | DONE     |   1 |   2 |        5 |",
+        "+--------+----------+-----+-----+----------+",
+    ]
+
+
+def test_only_what_differs_is_a_column() -> None:
+    rows = [job(i, params={"a": 1, "b": i, "c": True}) for i in range(3)]
+    rows[2].params = {"a": 1, "b": 5, "c": 1, "late": 0}
+    choice = choose(rows)
+    assert choice.params == ("b", "c", "late"), "true and 1 are different points"
+    assert choice.constants == {"a": 1}
+    assert choose(rows[:1]).params == ("a", "b", "c"), "a single row shows all"
+    assert choose(rows, everything=True).constants == {}
+    assert choose([]).params == ()
+
+
+def test_names_that_clash_are_told_apart() -> None:
+    rows = [job(i, params={"id": i, "loss": i}, result={"loss": 0.5}) for i in range(2)]
+    header = text(JobTable(experiment(), rows, NOW)).splitlines()[2]
+    assert [word for word in header.split() if "." in word] == ["param.id", "param.loss", "result.loss"]
+
+
+def test_hostile_values_reach_no_terminal() -> None:
+    evil = "\x1b[2J\u202e\x9b\n| x |"
+    row = job(0, S.CRASHED, params={evil: evil, "API_KEY": "hunter2"}, detail=evil, node=evil, gpus=evil)
+    row.result = {evil: evil, "token": "hunter2"}
+    rows = [row, job(1, params={evil: 1, "API_KEY": "other-secret"})]
+    crowd: list[Listing] = [
+        JobTable(experiment(evil), rows, NOW),
+        JobTable(experiment(evil), rows, NOW, everything=True),
+        ExperimentTable([experiment(evil, user=evil)], [slot(experiment=evil, index=1)], NOW),
+        SlotTable([slot(experiment=evil, index=1, state=evil)], NOW),
+        JobPage(row, NOW),
+    ]
+    for listing in crowd:
+        for columns in (None, 80):
+            drawn = text(listing, columns)
+            assert drawn.replace("\n", "").isprintable() and "hunter2" not in drawn
+        assert "hunter2" not in "".join(as_json(listing)) and "\x1b" not in "".join(as_json(listing))
+        for line in as_csv(listing):
+            assert "hunter2" not in line and "\x1b" not in line
+
+
+def test_a_huge_value_does_not_make_every_row_huge() -> None:
+    rows = [job(i, params={"x": "y" * 60_000 if i == 0 else i}) for i in range(3)]
+    assert max(map(len, text(JobTable(experiment(), rows, NOW)).splitlines())) < 200
+    assert json.loads("".join(as_json(JobTable(experiment(), rows, NOW))))["jobs"][0]["params"]["x"] == "y" * 60_000
+
+
+def test_columns_that_do_not_fit_are_named() -> None:
+    rows = [job(i, params={f"parameter_{k}": i * 1000 + k for k in range(12)}) for i in range(2)]
+    drawn = text(JobTable(experiment(), rows, NOW), 80)
+    assert all(len(line) <= 80 for line in drawn.splitlines() if line.startswith(("|", "+")))
+    assert "not shown for want of room" in drawn and "parameter_11" in drawn
+    assert "parameter_11 |" in text(JobTable(experiment(), rows, NOW, everything=True), 80).replace("  ", " ")
+
+
+def test_a_crashed_row_keeps_its_command_whole_on_a_narrow_screen() -> None:
+    rows = [job(i, S.CRASHED, detail="reason " * 30) for i in range(2)]
+    assert "exs logs resnet/1 " in text(JobTable(experiment(), rows, NOW), 60)
+
+
+def test_csv_and_ids_have_a_line_per_row() -> None:
+    listing = JobTable(experiment(), mixed(), NOW)
+    rows = list(csv.DictReader(io.StringIO("\n".join(as_csv(listing)))))
+    assert [row["status"] for row in rows] == [row.state.value for row in mixed()]
+    assert rows[1]["acc"] == "0.913" and rows[0]["acc"] == "" and rows[3]["suspect"] == "true"
+    assert list(as_ids(listing)) == [row.id for row in mixed()]
+
+
+def test_colours_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert screen_of(Terminal(), {"COLUMNS": "100"}) == Screen(100, True, True)
+    assert not screen_of(Terminal(), {"NO_COLOR": "1"}).colour
+    assert not screen_of(Terminal(), {"TERM": "dumb"}).colour
+    assert screen_of(io.StringIO(), {}) == Screen(None, False, False)
+    listing = JobTable(experiment(counts=ALL), mixed(), NOW)
+    painted = text(listing, 120, colour=True)
+    assert "\x1b[31mCRASHED \x1b[0m" in painted
+    assert re.sub(r"\x1b\[[0-9]+m", "", painted) == text(listing, 120)
+
+
+def test_a_push_is_one_line() -> None:
+    pushed = Pushed("resnet", "5f0c21aa", new=12, done=40, crashed=3, gone=5, duplicates=2)
+    assert summary("pushed", pushed, Screen()) == (
+        "pushed resnet: +12 new  =40 done  ~3 crashed (exs retry resnet)  -5 no longer in the file"
+        "  2 identical points run once"
+    )
