@@ -51,6 +51,11 @@ class Holders(Base):
             )
         )  # fmt: skip
 
+    def warm_up(self) -> None:
+        """Make the scripts of a slot's loop known to Redis."""
+        with sentences(self._url):
+            self._scripts.load("claim", "renew", "finish", "release", "reap")
+
     def claim(self, offer: Offer, attempt: str) -> Claim | None:
         """Lease the job that stands first among those that fit; None when there is none.
 

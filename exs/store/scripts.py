@@ -58,6 +58,13 @@ class Scripts:
         except redis.exceptions.NoScriptError:
             return self._client.eval(source(name), 0, *args)
 
+    def load(self, *names: str) -> None:
+        """Make these scripts known, so that no later round trip is spent on that."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.script_load(source(name))
+            pipe.execute()
+
     def call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
         """The answers of several scripts, run in this order in one round trip, each atomic on its own."""
         with self._client.pipeline(transaction=False) as pipe:
@@ -66,8 +73,7 @@ class Scripts:
             try:
                 return list(pipe.execute())
             except redis.exceptions.NoScriptError:
-                for name in {name for name, _ in calls}:
-                    self._client.script_load(source(name))
+                self.load(*{name for name, _ in calls})
                 for name, args in calls:
                     pipe.evalsha(sha(name), 0, *args)
                 return list(pipe.execute())

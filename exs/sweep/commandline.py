@@ -19,6 +19,7 @@ from exs.model import Json, Spec
 from exs.settings import Limits
 from exs.sweep import words as typed_words
 from exs.sweep.context import Context, check_options, stem_name
+from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.grid import TYPED, Axis
 from exs.sweep.load import now
@@ -66,13 +67,14 @@ def from_words(words: Sequence[str], options: Options, limits: Limits, cwd: Path
     source = f"{directory}: {shlex.join(part if isinstance(part, str) else f'{part.name}=' for part in parts)}"
     context = Context(source, stem_name(directory, _stem(parts), limits), options, limits, str(directory), now())
     check_options(context, [COMMAND])
+    sample, seed = sampling(context)
     return Sweep(
         name=context.experiment_name(),
         source=source,
         dialect="command line",
         spec=_spec(parts, context),
-        count=checked_count([block], options.sample, limits, "the command line"),
-        build=lambda sweep: jobs(sweep, [block], directory_name, options.sample, options.seed or 0, limits=limits),
+        count=checked_count([block], sample, limits, "the command line"),
+        build=lambda sweep: jobs(sweep, [block], directory_name, sample, seed, limits=limits),
     )
 
 

@@ -54,6 +54,7 @@ def checked_count(
     """Jobs of a sweep before identical ones are dropped; raises InputError if there are none or too many."""
     total = 0
     for block in blocks:
+        _check_width(block, limits, source)
         if sample is None:
             total += count_block(block)
             continue
@@ -67,6 +68,16 @@ def checked_count(
     if not total:
         raise InputError(f"{source}: has no jobs: every point is excluded.")
     return total
+
+
+def _check_width(block: Block, limits: Limits, source: str) -> None:
+    width = sum(group.widest() for group in block.grid().groups)
+    width += sum(len(fragment(name) + canonical(value)) for name, value in block.constants.items())
+    if width > limits.params_bytes:
+        raise InputError(
+            f"{source}: a job has {width:,} bytes of parameters, more than the limit of {limits.params_bytes:,}.",
+            "Put large values into files.",
+        )
 
 
 def commands_digest(commands: Mapping[str, Json], names: Sequence[str] = ()) -> str:

@@ -60,12 +60,18 @@ class Group:
         self._labels = tuple(fragment(name) for name in self.names)
         self._values = tuple(axis.values for axis in axes)
         self._kept: Sequence[int] = range(lengths.pop())
-        if identity and not any(axis.distinct for axis in axes):
+        self._distinct = any(axis.distinct for axis in axes)
+        if identity and not self._distinct:
             self._kept = self._unique(identity)
         self._rows = [self._make(at) for at in range(len(self))] if len(self) <= KEPT_ROWS else None
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def widest(self) -> int:
+        """Characters of canonical JSON in the longest row; ranges, which are numbers, answer for their ends alone."""
+        rows = (0, len(self) - 1) if self._distinct else range(len(self))
+        return max(sum(map(len, self.row(at).texts)) for at in rows)
 
     def _unique(self, identity: Identity) -> Sequence[int]:
         seen: dict[tuple[str, ...], int] = {}

@@ -16,7 +16,7 @@ from exs.sweep.yamlfile import Document
 #: What only one dialect has at the top of its first document.
 MARKS = {
     "runner": ("template",),
-    "experiment-scheduler": ("tasks",),
+    "experiment-scheduler": ("tasks", "task"),
     "Determined": ("entrypoint", "searcher", "hyperparameters"),
     "exs": ("command", "commands", "params"),
 }

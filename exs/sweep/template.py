@@ -170,7 +170,9 @@ def compile_command(
         words = [_whole_word(text, compiler.find) for text in command]
         _check(compiler, [piece for word in words for piece in word.pieces], [words])
         return compiler.direct(words)
-    text = _LINE_END.sub(" ", command.strip()) if compiler.style.one_line else command.strip()
+    text = _trimmed(command)
+    if compiler.style.one_line:
+        text = _LINE_END.sub(" ", text)
     found = scan(text, compiler.find, where)
     commands = simple_commands(found.pieces)
     if not commands:
@@ -186,6 +188,12 @@ def placeholders(compiled: Mapping[str, Json]) -> set[str]:
     """Names of the parameters, reserved ones included, that a compiled command shows."""
     segments = [segment for word in compiled.get("argv", ()) for segment in word if not isinstance(segment, str)]
     return {source.get("of", source.get("value")) for source in [*segments, *compiled.get("vars", {}).values()]}
+
+
+def _trimmed(command: str) -> str:
+    """`command` without white space around it; a last backslash keeps what it escapes."""
+    text, after = command.strip(), command[len(command.rstrip()) :]
+    return text + after[:1] if text.endswith("\\") else text
 
 
 def _stands_alone(text: str, match: re.Match[str]) -> bool:

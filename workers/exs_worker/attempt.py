@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from exs.model import Claim, Failure, JobState, Outcome, Spec
-from exs_worker import launch, rundir
+from exs_worker import launch, plainfile
 from exs_worker.launch import BAD_JOB, explain
 from exs_worker.logpump import LogPump
 from exs_worker.metrics import Scanner
@@ -123,7 +123,7 @@ class Attempt:
         kills = oom.count()
         with Scanner(spec.metrics) if spec.metrics else contextlib.nullcontext() as scanner:
             listen = scanner.feed if scanner else None
-            file = rundir.create(command.log)
+            file = plainfile.create(command.log)
             pump = LogPump(file, limits.log_bytes, limits.log_tail_bytes, limits.tail_bytes, listen)
             try:
                 env = {**prepared.env, **command.rendered.env}

@@ -89,7 +89,7 @@ def spawn(argv: Sequence[str], env: Mapping[str, str], cwd: str, output: int) ->
     The caller reaps it and then sets `returncode`. Raises SpawnError. Call it from the main thread: a parent-death
     signal that a job sets for itself fires when the thread that started it ends.
     """
-    if not argv:
+    if not argv or not argv[0]:
         raise SpawnError("the command is empty.")
     try:
         return subprocess.Popen(

@@ -78,7 +78,7 @@ class LogPump:
         if self._ring:
             end = bytes(self._ring[-self._tail_bytes :])
             self._unsaid += self._overflow - len(end)
-            self._unsaid += len(end) - self._store(end)
+            self._store(end)
         if self._unsaid:
             self._say_gap()
         self.close_writer()
@@ -106,7 +106,7 @@ class LogPump:
         room = self._head_room - self._kept
         if not self._overflow and room > 0:
             part = data[:room] if len(data) > room else data
-            self._unsaid += len(part) - self._store(part)
+            self._store(part)
             data = data[len(part) :]
         if data:
             self._overflow += len(data)
@@ -114,15 +114,13 @@ class LogPump:
             if len(self._ring) > 2 * self._tail_bytes:
                 del self._ring[: -self._tail_bytes]
 
-    def _store(self, data: bytes) -> int:
-        """Write to the file as much as it takes; returns how many bytes that is."""
-        if self._unsaid and not self._say_gap():
-            return 0
-        done = self._write(data)
+    def _store(self, data: bytes) -> None:
+        """Write to the file what it takes; the rest is lost and counted."""
+        done = self._write(data) if not self._unsaid or self._say_gap() else 0
         if done:
             self._kept += done
             self._line_open = data[done - 1] != 0x0A
-        return done
+        self._unsaid += len(data) - done
 
     def _say_gap(self) -> bool:
         line = b"%s... %d bytes not kept ...\n" % (b"\n" if self._line_open else b"", self._unsaid)

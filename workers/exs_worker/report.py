@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import stat
 from pathlib import Path
 
 from exs.model import Json
+from exs_worker import plainfile
 
 #: Words of the protocol. An object that holds only these is a report; one with any other key is itself a result.
 RESERVED = frozenset({"result", "metrics", "step", "progress", "status", "checkpoint"})
@@ -92,8 +91,7 @@ class Report:
 
     def _append(self, result: dict[str, Json]) -> bytes:
         line = json.dumps({"result": result}, allow_nan=False).encode("ascii") + b"\n"
-        with open(self.path, "ab", opener=_no_link) as file:
-            file.write(line)
+        plainfile.append(self.path, line)
         return line
 
 
@@ -103,20 +101,12 @@ def read_result(path: Path, limit: int, first_line: bytes = b"") -> dict[str, Js
     `limit` is in bytes of JSON. Raises Unreadable.
     """
     try:
-        # A symbolic link could lead anywhere, a FIFO would hold us for ever.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        data, whole = plainfile.read_end(path, READ)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise Unreadable(os.strerror(error.errno or 0), {}) from None
-    with os.fdopen(fd, "rb", buffering=0) as file:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise Unreadable("not a regular file", {})
-        skipped = max(0, info.st_size - READ)
-        file.seek(skipped)
-        data = file.read(READ) or b""
-    if skipped:
+        raise Unreadable(error.strerror or str(error), {}) from None
+    if not whole:
         data = data.partition(b"\n")[2]
     return parse(data.removeprefix(first_line), limit)
 
@@ -143,10 +133,6 @@ def parse(data: bytes, limit: int) -> dict[str, Json]:
     if problem:
         raise Unreadable(problem, result)
     return result
-
-
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
 
 
 def _skip(text: str, at: int) -> int:

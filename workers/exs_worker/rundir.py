@@ -17,6 +17,7 @@ from pathlib import Path
 from exs.errors import Refused
 from exs.model import Claim, Json
 from exs.paths import RunDir, inside, safe_file_name
+from exs_worker import plainfile
 
 #: A `param.json` or `stat.json` beyond this is not one of ours.
 MOST = 4 << 20
@@ -100,21 +101,15 @@ class Directory:
     def _temporary(self, text: str, attempt: str) -> str:
         path = f"{self.files.root}/.exs-tmp.{attempt}"
         data = text.encode("utf-8")
-        fd = create(path)
+        fd = plainfile.create(path)
         try:
-            if os.write(fd, data) < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            plainfile.write_all(fd, data)
         except OSError:
             os.unlink(path)
             raise
         finally:
             os.close(fd)
         return path
-
-
-def create(path: str | Path) -> int:
-    """A new file, open for writing; never an existing one, never through a symbolic link. Raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 def find(cwd: str, output: str, claim: Claim, job_dirs: bool) -> Directory:
@@ -144,7 +139,8 @@ def _open(root: str, output: str, name: str, job_dirs: bool) -> Directory:
         return Directory(files, shown, name, True)
     if job_dirs and not inside(Path(root), Path(path)):
         raise Refused(f"{path} is a symbolic link that leaves {root}.", "Remove it.")
-    return Directory(files, shown, name, False, _load(files.params), _load(files.stat) or {})
+    stat = {command: entry for command, entry in _load(files.stat).items() if command}
+    return Directory(files, shown, name, False, _load(files.params), stat)
 
 
 def _make(path: str, root: str) -> bool:
@@ -176,14 +172,9 @@ def _same(before: Mapping[str, Json], claim: Claim) -> bool:
 def _load(path: Path) -> dict[str, Json]:
     """The JSON object in a file; {} if there is none, or one without owner, {"": None}, for what cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        value = json.loads(plainfile.read_end(path, MOST)[0])
     except FileNotFoundError:
         return {}
-    except OSError:
-        return {"": None}
-    try:
-        with os.fdopen(fd, "rb", buffering=0) as file:
-            value = json.loads(file.read(MOST) or b"")
     except (OSError, ValueError, RecursionError):
         return {"": None}
     return value if isinstance(value, dict) and value else {"": None}

@@ -152,6 +152,7 @@ class Slot(Worker):
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Register, listen for commands, start the lease thread."""
+        self._store.warm_up()
         super().bootstrap(*args, **kwargs)
         self._keeper.start()
 

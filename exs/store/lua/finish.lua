@@ -39,9 +39,11 @@ end
 if e[2] then sync(job.exp) end
 
 local worker = RQ_WORKER .. slot
-if redis.call('HGET', worker, 'exs_at') == attempt then
-  redis.call('HDEL', worker, 'current_job', 'exs_at')
-  redis.call('HSET', worker, 'state', 'idle')
+if redis.call('EXISTS', worker) == 1 then
+  if redis.call('HGET', worker, 'exs_at') == attempt then
+    redis.call('HDEL', worker, 'current_job', 'exs_at')
+    redis.call('HSET', worker, 'state', 'idle')
+  end
   redis.call('HINCRBY', worker, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', 1)
   redis.call('HINCRBYFLOAT', worker, 'total_working_time', o.seconds)
 end

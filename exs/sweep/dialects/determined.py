@@ -10,6 +10,7 @@ from exs.model import Json, Resources, Spec
 from exs.sweep.context import Context, check_name, check_options, clean_name
 from exs.sweep.dialects import hyperparameters
 from exs.sweep.dialects.own import check_env_name, command, pool
+from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import DEFAULT_PRIORITY, Sweep
@@ -115,18 +116,16 @@ def _plan(fields: Fields, context: Context, notes: list[str]) -> _Plan:
         raise InputError(f"{searcher.at('name')}: unknown searcher {shorten(kind)}.", hint(kind, SEARCHERS))
     notes += _unused(searcher, SEARCHER, UNUSED_SEARCHER, "searcher.")
     found = hyperparameters.read(fields.section("hyperparameters"), kind, context.limits)
-    samples, limit = context.options.sample, context.limits.sweep_jobs
-    if samples is not None and not 1 <= samples <= limit:
-        raise InputError(f"--sample must be from 1 to {limit:,}, not {samples}.")
+    samples, seed = sampling(context)
     if kind == "random":
-        trials = searcher.integer("max_trials", 1, limit)
+        trials = searcher.integer("max_trials", 1, context.limits.sweep_jobs)
         if trials is None:
             raise InputError(f"{searcher.at()}: the random searcher has no max_trials.", "Add max_trials: 20.")
         samples = trials if samples is None else samples
     repeatable = fields.section("reproducibility")
     repeatable.check_known(("experiment_seed",))
-    seed = repeatable.integer("experiment_seed", 0, 2**31 - 1) or 0
-    return _Plan(samples, seed if context.options.seed is None else context.options.seed, found)
+    written_seed = repeatable.integer("experiment_seed", 0, 2**31 - 1) or 0
+    return _Plan(samples, written_seed if context.options.seed is None else seed, found)
 
 
 def _entrypoint(fields: Fields, found: Space) -> dict[str, Json]:

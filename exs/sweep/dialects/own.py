@@ -8,6 +8,7 @@ from exs.errors import InputError
 from exs.model import Json, Resources, Spec
 from exs.sweep import space
 from exs.sweep.context import Context, check_options
+from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import DEFAULT_PRIORITY, Sweep
@@ -107,18 +108,17 @@ def _orphans(commands: dict[str, dict[str, Json]], found: Space) -> list[str]:
 
 
 def _sampling(fields: Fields, found: Space, context: Context) -> tuple[int | None, int]:
-    limit = context.limits.sweep_jobs
-    samples = context.options.sample if context.options.sample is not None else fields.integer("samples", 1, limit)
-    if samples is not None and not 1 <= samples <= limit:
-        raise InputError(f"--sample must be from 1 to {limit:,}, not {samples}.")
+    asked, asked_seed = sampling(context)
+    written = fields.integer("samples", 1, context.limits.sweep_jobs)
+    written_seed = fields.integer("sample_seed", 0) or 0
+    samples = written if asked is None else asked
     if samples is None and found.draws:
         name = next(iter(found.draws))
         raise InputError(
             f"{fields.at('params', name)}: {name!r} is drawn at random, but nothing says how often.",
             "Add samples: 20, or use --sample 20.",
         )
-    seed = fields.integer("sample_seed", 0) or 0
-    return samples, seed if context.options.seed is None else context.options.seed
+    return samples, written_seed if context.options.seed is None else asked_seed
 
 
 def _resources(needs: Fields) -> Resources:
