@@ -1,0 +1,225 @@
+"""GPUs as found and as divided into slots."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from exs_worker.devices import GIB, Device, DeviceError, Discovery, DriverNvml, FakeNvml, discover, open_nvml
+from exs_worker.gpulock import GpuLock
+from exs_worker.slotplan import SlotPlan, index_note, plan_slots
+
+from exs.errors import InputError
+
+UUIDS = [f"GPU-{letter * 8}-1111-2222-3333-444444444444" for letter in "abcd"]
+FOUR = Discovery(tuple(Device(index, uuid, "X", (index + 1) * GIB) for index, uuid in enumerate(UUIDS)))
+PARTS = (Device(0, "MIG-aaaa", "part", 10 * GIB), Device(0, "MIG-bbbb", "part", 20 * GIB))
+WITH_MIG = Discovery((Device(0, UUIDS[0], "X", 80 * GIB, PARTS), Device(1, UUIDS[1], "X", 80 * GIB)))
+BLIND = Discovery(nvml=False, why="NVML: no driver.")
+
+
+class Driver:
+    """pynvml as far as it is used; GPU 1 has fallen off the bus, GPU 2 is divided, GPU 3 knows no MIG."""
+
+    class NVMLError(Exception):
+        pass
+
+    def nvmlInit(self) -> None:
+        pass
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 4
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any:
+        if index == 1:
+            raise self.NVMLError("GPU is lost")
+        return f"gpu{index}"
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Any:
+        return uuid
+
+    def nvmlDeviceGetMigMode(self, handle: Any) -> list[int]:
+        if handle == "gpu3":
+            raise self.NVMLError("Not Supported")
+        return [int(handle == "gpu2"), 0]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: Any) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: Any, place: int) -> Any:
+        if place not in (0, 3):
+            raise self.NVMLError("Not Found")
+        return f"part{place}"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: Any) -> Any:
+        if handle == "gpu3":
+            raise self.NVMLError("Not Supported")
+        return SimpleNamespace(total=5 * GIB)
+
+    def nvmlDeviceGetUUID(self, handle: Any) -> bytes | str:
+        return b"GPU-0" if handle == "gpu0" else f"U-{handle}"
+
+    def nvmlDeviceGetName(self, handle: Any) -> str:
+        return "H1"
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: Any) -> Any:
+        return [SimpleNamespace(pid=77)]
+
+
+def test_f39_what_the_driver_says_and_one_lost_gpu_does_not_hide_the_others() -> None:
+    nvml = DriverNvml(Driver())
+    found = discover(nvml)
+    assert found.nvml
+    assert [device.index for device in found.devices] == [0, 2, 3]
+    assert found.devices[0] == Device(0, "GPU-0", "H1", 5 * GIB)
+    assert [part.uuid for part in found.devices[1].mig] == ["U-part0", "U-part3"]
+    assert found.devices[2].memory == 0
+    assert found.lost == ((1, "NVML: GPU is lost."),)
+    assert nvml.processes("GPU-0") == [77]
+    with pytest.raises(InputError, match=r"GPU 1 does not answer: NVML: GPU is lost\."):
+        plan_slots(found, gpus="0,1")
+
+
+def test_f40_a_machine_without_a_driver_is_no_error() -> None:
+    class NoDriver(Driver):
+        def nvmlInit(self) -> None:
+            raise self.NVMLError("Driver Not Loaded")
+
+    with pytest.raises(DeviceError, match="Driver Not Loaded"):
+        DriverNvml(NoDriver())
+    found = discover(SimpleNamespace(count=lambda: DriverNvml(NoDriver()).count()))  # type: ignore[arg-type]
+    assert (found.nvml, found.devices) == (False, ())
+    assert "Driver Not Loaded" in found.why
+
+
+def test_fake_gpus_come_from_the_environment() -> None:
+    found = discover(open_nvml({"EXS_FAKE_GPUS": "2x24GiB"}))
+    assert [(device.index, device.memory) for device in found.devices] == [(0, 24 * GIB), (1, 24 * GIB)]
+    assert len({plan.suffix for plan in plan_slots(found)}) == 2
+    with pytest.raises(InputError, match="EXS_FAKE_GPUS='lots'"):
+        FakeNvml("lots")
+
+
+def brief(plans: list[SlotPlan]) -> list[tuple[str, str]]:
+    return [(plan.suffix, ",".join(plan.devices)) for plan in plans]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"gpus": "0,2"}, [("gpu0", "0"), ("gpu2", "2")]),
+        ({"gpus": "all"}, [("gpu0", "0"), ("gpu1", "1"), ("gpu2", "2"), ("gpu3", "3")]),
+        ({}, [("gpu0", "0"), ("gpu1", "1"), ("gpu2", "2"), ("gpu3", "3")]),
+        ({"slots": ["0,1", "2,3"]}, [("gpu0-1", "0,1"), ("gpu2-3", "2,3")]),
+        ({"gpus": "1", "slots": ["2,3"]}, [("gpu1", "1"), ("gpu2-3", "2,3")]),
+        ({"gpus": "3", "per_gpu": 2}, [("gpu3.0", "3"), ("gpu3.1", "3")]),
+        ({"cpus": 2}, [("cpu0", ""), ("cpu1", "")]),
+        ({"gpus": "0", "cpus": 1}, [("gpu0", "0"), ("cpu0", "")]),
+        ({"gpus": UUIDS[1]}, [("gpubbbbbbbb-1111", UUIDS[1])]),
+        ({"gpus": "GPU-cc"}, [("gpucccccccc-1111", UUIDS[2])]),
+        ({"gpus": "all", "visible": "3,1"}, [("gpu3", "3"), ("gpu1", "1")]),
+        ({"gpus": "all", "visible": "1,9,2"}, [("gpu1", "1")]),
+        ({"gpus": "all", "visible": UUIDS[2]}, [("gpucccccccc-1111", UUIDS[2])]),
+        ({"gpus": "2", "visible": UUIDS[2]}, [("gpu2", "2")]),
+        ({"visible": ""}, [("cpu0", "")]),
+        ({"gpus": " 0 , 1 "}, [("gpu0", "0"), ("gpu1", "1")]),
+    ],
+)
+def test_slots_as_asked_for(options: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert brief(plan_slots(FOUR, **options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"gpus": "7"}, "GPU 7 does not exist on this machine. It has: 0, 1, 2, 3."),
+        ({"gpus": "0,0"}, "GPU 0 is given twice: in --gpus 0,0 and in --gpus 0,0. --per-gpu 2"),
+        ({"gpus": "0,00"}, "given twice"),
+        ({"gpus": f"0,{UUIDS[0]}"}, "given twice"),
+        ({"slots": ["0,1", "1,2"]}, "GPU 1 is given twice: in --slot 0,1 and in --slot 1,2"),
+        ({"gpus": "all", "slots": ["1,2"]}, "GPU 1 is given twice: in --gpus all"),
+        ({"gpus": "0", "visible": "1,2"}, "GPU 0 of --gpus 0 is outside CUDA_VISIBLE_DEVICES=1,2"),
+        ({"gpus": "all", "visible": ""}, "no GPU can be used: CUDA_VISIBLE_DEVICES='' shows none"),
+        ({"gpus": "-1"}, "'-1' is no GPU"),
+        ({"gpus": "0,"}, "'' is no GPU"),
+        ({"gpus": "one"}, "'one' is no GPU"),
+        ({"gpus": "²"}, "no GPU"),
+        ({"gpus": "GPU-"}, "does not exist"),
+        ({"gpus": "0", "per_gpu": 0}, "--per-gpu 0 is not possible"),
+        ({"cpus": -1}, "--cpus -1 is not possible"),
+        ({"cpus": 10**9}, "not possible"),
+        ({"slots": ["0,1"], "per_gpu": 2}, "--per-gpu divides the GPUs of --gpus"),
+        ({"slots": [f"0,{UUIDS[1]}"]}, "mixes indices and UUIDs"),
+    ],
+)
+def test_slots_that_cannot_be(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plan_slots(FOUR, **options)
+    assert sentence in str(caught.value)
+
+
+def test_memory_is_that_of_the_smallest_device_or_the_share() -> None:
+    assert plan_slots(FOUR, slots=["3,1"])[0].memory == 2 * GIB
+    assert [plan.memory for plan in plan_slots(FOUR, gpus="3", per_gpu=2)] == [2 * GIB, 2 * GIB]
+
+
+def test_a_divided_gpu_gives_its_parts() -> None:
+    assert brief(plan_slots(WITH_MIG)) == [("migaaaa", "MIG-aaaa"), ("migbbbb", "MIG-bbbb"), ("gpu1", "1")]
+    assert plan_slots(WITH_MIG, gpus="MIG-bbbb")[0].memory == 20 * GIB
+    with pytest.raises(InputError, match=r"GPU 0 is divided by MIG\. Give a part of it: MIG-aaaa, MIG-bbbb"):
+        plan_slots(WITH_MIG, gpus="0")
+
+
+def test_without_nvml_gpus_are_taken_by_index_and_that_is_said() -> None:
+    plans = plan_slots(BLIND, gpus="0,5")
+    assert brief(plans) == [("gpu0", "0"), ("gpu5", "5")]
+    assert index_note(BLIND, plans) == "GPUs are pinned by index, unchecked: NVML: no driver."
+    assert brief(plan_slots(BLIND, gpus="all", visible="4,2")) == [("gpu4", "4"), ("gpu2", "2")]
+    assert brief(plan_slots(BLIND)) == [("cpu0", "")]
+    assert index_note(BLIND, plan_slots(BLIND)) == ""
+    with pytest.raises(InputError, match=r"no GPU can be used: NVML: no driver\. Name them as --gpus 0,1"):
+        plan_slots(BLIND, gpus="all")
+    with pytest.raises(InputError, match="given twice"):
+        plan_slots(BLIND, gpus="1,01")
+
+
+def test_a_gpu_has_one_holder_and_its_pid_is_known() -> None:
+    name = plan_slots(FOUR, gpus="0")[0].locks[0]
+    code = f"""
+from exs_worker.gpulock import GpuLock
+lock = GpuLock({name!r})
+print(lock.acquire(), flush=True)
+input()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert other.stdin and other.stdout
+    lock = GpuLock(name)
+    assert other.stdout.readline() == "True\n"
+    assert not lock.acquire()
+    assert lock.holder_pid() == other.pid
+    other.kill()
+    other.communicate()
+    assert lock.holder_pid() is None
+    assert lock.acquire()
+    lock.release()
+
+
+def test_shares_of_a_gpu_exclude_the_whole_but_not_each_other() -> None:
+    whole, first, second, again = (GpuLock(f"test-shares{end}") for end in ("", "/0", "/1", "/0"))
+    assert first.acquire() and second.acquire()
+    assert not again.acquire()
+    assert not whole.acquire()
+    first.release()
+    second.release()
+    assert whole.acquire()
+    assert not first.acquire()
+    whole.release()
