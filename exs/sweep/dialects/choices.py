@@ -59,7 +59,7 @@ def read_config(document: Document) -> Config:
     section = fields.section("template")
     if not section.data:
         raise InputError(f"{fields.at('template')}: 'template' has no command.", "Add: train: python train.py ...")
-    templates = {check_typed(name, "the command", section.at(name)): section.text(name) or "" for name in section}
+    templates = {name: _template(section, name) for name in section}
     text = "\n".join(templates.values())
     written = _aliases(fields.section("alias"))
     aliases = {name: alias for name, alias in written.items() if f"[{name}]" in text}
@@ -74,6 +74,11 @@ def read_config(document: Document) -> Config:
             )
         _check_same_keys(name, packs[name], fields.at(key, name))
     return Config(fields, templates, fields.section("default").data, aliases, packs)
+
+
+def _template(section: Fields, name: str) -> str:
+    check_typed(name, "the command", section.at(name))
+    return "" if section.get(name) == "" else section.text(name) or ""
 
 
 def _aliases(section: Fields) -> dict[str, Alias]:
