@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -331,6 +332,59 @@ def test_f6_the_death_of_the_job_takes_its_tree_with_it(tmp_path: Path, tree: Sp
     outcome = run(tmp_path, tree, act=act)
     assert (outcome["state"], outcome["signal"]) == ("CRASHED", signal.SIGKILL)
     assert outcome["detail"] == "killed by SIGKILL; ended 2 processes that it left behind"
+
+
+def slot_in_background(root: Path, tree: Spec, attempt: str) -> int:
+    """A slot process that runs the tree; returns its pid once the tree is complete."""
+    slot = os.fork()
+    if slot == 0:
+        proctree.become_subreaper()
+        source, _ = os.pipe()
+        running = Attempt(replace(CLAIM, attempt=attempt), tree, place(root))
+        running.prepare()
+        running.run(source)
+        os._exit(0)
+    pid_in(root / "pid")
+    return slot
+
+
+def test_f3_the_tree_of_a_killed_slot_falls_to_its_agent(tmp_path: Path, tree: Spec) -> None:
+    def agent() -> None:
+        slot = slot_in_background(tmp_path, tree, "a1")
+        os.kill(slot, signal.SIGKILL)
+        os.waitpid(slot, 0)
+        while proctree.reap():
+            orphans = [stat.proc for stat in map(proctree.read, proctree.children(os.getpid())) if stat]
+            assert proctree.end(orphans, grace=0.0) == []
+
+    in_slot_process(agent)
+
+
+def test_f5_what_survives_slot_and_agent_is_found_by_its_attempt(tmp_path: Path, tree: Spec) -> None:
+    mark = f"lost-{os.getpid()}"
+
+    def agent() -> None:
+        os.kill(slot_in_background(tmp_path, tree, mark), signal.SIGKILL)
+
+    in_slot_process(agent)
+    left = proctree.survivors(keep={"somebody else's"})[mark]
+    assert {proc.pid for proc in left} == {pid_in(tmp_path / name) for name in ("pid", "child", "daemon")}
+    assert proctree.end(left, grace=0.0) == []
+
+
+def test_an_error_of_ours_leaves_nothing_behind(tmp_path: Path, tree: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, first = os.pidfd_open, iter([True])
+
+    def out_of_descriptors_once(pid: int) -> int:
+        if next(first, False):
+            pid_in(tmp_path / "pid")
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", out_of_descriptors_once)
+    outcome = run(tmp_path, tree)
+    assert outcome["detail"] == "Too many open files."
+    assert (outcome["state"], outcome["failure"]) == ("CRASHED", "spawn")
 
 
 def test_a_kill_cuts_the_grace_of_a_cancel_short(tmp_path: Path, tree: Spec) -> None:

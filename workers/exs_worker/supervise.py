@@ -72,24 +72,31 @@ class Supervisor:
 
     def run(self) -> Ended:
         """Block until nothing of the command is left, or what is left cannot be ended."""
-        pid = self._child.pid
         self._child.returncode = 0  # it is ours to reap, not subprocess's
         try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:  # out of descriptors: nothing can be watched
-            proctree.signal_tree(os.getpid(), signal.SIGKILL, pid)
-            os.waitpid(pid, 0)
+            return self._run(self._child.pid)
+        except BaseException:
+            self._abandon()
             raise
+
+    def _run(self, pid: int) -> Ended:
+        pidfd = os.pidfd_open(pid)
         try:
             exited = self._watch(pidfd)
         finally:
             os.close(pidfd)
-        end = Exit()
-        if exited:
-            _, status, usage = os.wait4(pid, 0)
-            end = Exit.of(status, usage.ru_maxrss)
-        leftovers, stuck = self._end_rest() if exited else (0, self._living())
-        return Ended(end, self._stopped, self._timed_out, leftovers, stuck)
+        if not exited:
+            return Ended(Exit(), self._stopped, self._timed_out, 0, self._living())
+        _, status, usage = os.wait4(pid, 0)
+        leftovers, stuck = self._end_rest()
+        return Ended(Exit.of(status, usage.ru_maxrss), self._stopped, self._timed_out, leftovers, stuck)
+
+    def _abandon(self) -> None:
+        """Leave no process behind an exception: no descriptor free, or an interrupt."""
+        give_up = time.monotonic() + STUCK_AFTER
+        while proctree.reap() and time.monotonic() < give_up:
+            proctree.signal_tree(os.getpid(), signal.SIGKILL)
+            time.sleep(KILL_AGAIN)
 
     def _watch(self, pidfd: int) -> bool:
         """Serve output and wishes until the main process has exited; False if it cannot be ended."""
