@@ -309,7 +309,7 @@ class Pushed:
     done: int = 0
     crashed: int = 0
     canceled: int = 0
-    forced: int = 0  #: DONE before, queued again by --force
+    forced: int = 0  #: finished before, queued again because that was asked for
     gone: int = 0  #: in the queue but no longer in the file
     duplicates: int = 0  #: identical points in the file, run once
     first_ids: tuple[str, ...] = ()

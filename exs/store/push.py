@@ -58,9 +58,9 @@ class _Tally:
         self.collected += [records.text(job) for job in collected]
         self.first_ids += [records.text(job) for job in some[: _SOME - len(self.first_ids)]]
 
-    def pushed(self, name: str, id8: str, forced: int) -> Pushed:
+    def pushed(self, name: str, id8: str, forced: int = 0, again: Collection[JobState] = ()) -> Pushed:
         def of(*states: JobState) -> int:
-            return sum(self.counts.get(state.value, 0) for state in states)
+            return sum(self.counts.get(state.value, 0) for state in states if state not in again)
 
         found = sum(n for state, n in self.counts.items() if state != "STAGED")
         return Pushed(
@@ -68,7 +68,7 @@ class _Tally:
             id=id8,
             new=self.new + self.counts.get("STAGED", 0),
             queued=of(JobState.QUEUED, JobState.RUNNING, JobState.PAUSING, JobState.PAUSED),
-            done=of(JobState.DONE, JobState.PRUNED) - forced,
+            done=of(JobState.DONE, JobState.PRUNED),
             crashed=of(JobState.CRASHED),
             canceled=of(JobState.CANCELED),
             forced=forced,
@@ -118,7 +118,7 @@ class Producers(Base):
             ids = tally.collected[start : start + self.settings.limits.push_batch]
             forced += int(self._call("retry", 1 if JobState.DONE in again else 0, *ids)[0])
         row = self._call("experiments", name)[0]
-        return tally.pushed(name, records.experiment_row(row).id, forced)
+        return tally.pushed(name, records.experiment_row(row).id, forced, again)
 
     def plan(self, name: str, jobs: Iterable[NewJob], origin: Origin) -> Pushed:
         """What `push` would do, without doing it."""
@@ -128,7 +128,7 @@ class Producers(Base):
             reply = self._call("points", name, origin.user, origin.source, int(origin.into), *points)
             _refuse(name, reply)
             tally.add(reply)
-        return tally.pushed(name, "", 0)
+        return tally.pushed(name, "")
 
     def discard_stage(self, name: str, older_than: float) -> None:
         """Take back a push of NAME that was never committed and has been silent for `older_than` seconds."""

@@ -42,7 +42,10 @@ LOOK = 0.02
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """What one agent serves. `only`: one experiment alone. `workdir`: run every job there."""
+    """What one agent serves. `only`: one experiment alone. `workdir`: run every job there.
+
+    `lifeline`: a descriptor whose end of file means stop. `quiet`: slots log only what goes wrong.
+    """
 
     node: str
     boot: str
@@ -50,6 +53,8 @@ class NodeConfig:
     plans: Sequence[SlotPlan]
     only: str = ""
     workdir: str = ""
+    lifeline: int = -1
+    quiet: bool = False
 
 
 @dataclass
@@ -183,6 +188,7 @@ class Agent:
             only=config.only,
             workdir=config.workdir,
             lifeline=self._lifeline_read,
+            quiet=config.quiet,
         ).to_word()
         # -c would put the current directory first on the path: a user's own redis.py must not become ours.
         code = "import sys; sys.path[:1] = []; from exs_worker.main import main; main()"
@@ -200,6 +206,9 @@ class Agent:
         return max(LOOK, min(waiting) - time.monotonic()) if waiting else 60.0
 
     def _sleep(self, seconds: float) -> None:
-        ready, _, _ = select.select([self._wake_read], [], [], seconds)
-        if ready:
+        lifeline = [self.config.lifeline] if self.config.lifeline >= 0 and not self._stops else []
+        ready, _, _ = select.select([self._wake_read, *lifeline], [], [], seconds)
+        if self._wake_read in ready:
             os.read(self._wake_read, 4096)
+        if lifeline and lifeline[0] in ready and not self._stops:
+            self._stops = 1

@@ -13,7 +13,7 @@ from exs.model import Offer
 class SlotConfig:
     """One slot. `devices`: what its jobs are pinned to; `memory`: bytes of the smallest; `locks`: names of their locks.
 
-    `lifeline`: a descriptor that is closed when the agent dies.
+    `lifeline`: a descriptor that is closed when the agent dies. `quiet`: log only what goes wrong.
     """
 
     name: str
@@ -26,6 +26,7 @@ class SlotConfig:
     only: str = ""
     workdir: str = ""
     lifeline: int = -1
+    quiet: bool = False
 
     @property
     def offer(self) -> Offer:

@@ -33,7 +33,7 @@ WORKER_PID, WORKER_NAME = "EXS_WORKER_PID", "EXS_WORKER"
 def main() -> None:
     """Run one slot until it is told to leave. Its configuration is the first word of the command line."""
     config = SlotConfig.from_word(sys.argv[1])
-    set_up_log()
+    set_up_log(config.quiet)
     try:
         sys.exit(run(config))
     except ExsError as error:
@@ -41,9 +41,10 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def set_up_log() -> None:
-    """Lines of the agent and its slots: time, level, sentence, on standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S")
+def set_up_log(quiet: bool = False) -> None:
+    """Lines of the agent and its slots: time, level, sentence, on standard error. `quiet`: only what goes wrong."""
+    level = logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S")
 
 
 def run(config: SlotConfig) -> int:

@@ -22,15 +22,25 @@ from exs_worker.spool import Spool
 
 
 def serve(
-    settings: Settings, plans: Sequence[SlotPlan], pools: tuple[str, ...], only: str = "", workdir: str = ""
+    settings: Settings,
+    plans: Sequence[SlotPlan],
+    pools: tuple[str, ...],
+    *,
+    only: str = "",
+    workdir: str = "",
+    lifeline: int = -1,
+    quiet: bool = False,
 ) -> int:
-    """Be the agent of this node until told to stop; returns the exit code. Raises RedisUnreachable at the start."""
-    set_up_log()
+    """Be the agent of this node until told to stop, or until `lifeline` is closed; returns the exit code.
+
+    Raises RedisUnreachable at the start. `quiet`: say only what goes wrong.
+    """
+    set_up_log(quiet)
     store = open_store(settings.redis_url, settings)
     boot = boot_id()
     node = store.node_up(settings.node or socket.gethostname(), boot, paths.machine_id(), os.getpid())
     settings = replace(settings, node=node)
-    config = NodeConfig(node, boot, pools, plans, only, os.path.abspath(workdir) if workdir else "")
+    config = NodeConfig(node, boot, pools, plans, only, os.path.abspath(workdir) if workdir else "", lifeline, quiet)
     # Slots read their settings as every command does; the URL travels in the environment, never on a command line.
     environment = {**os.environ, "EXS_REDIS_URL": settings.redis_url, "EXS_NODE": node}
     spool = Spool(paths.state_dir(configured=settings.state_dir).spool)

@@ -1,0 +1,134 @@
+"""The node inside `exs run`: an agent in a child process, for one experiment, as long as its parent lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exs.errors import InputError
+from exs.model import Resources
+from exs.settings import Settings
+from exs_worker.devices import Discovery
+from exs_worker.serve import serve
+from exs_worker.slotplan import SlotPlan, plan_slots
+
+
+def local_plans(discovery: Discovery, wanted: Sequence[str], visible: str | None) -> list[SlotPlan]:
+    """One slot per entry of runner's `resource`: "0" or "0,1". An entry that stands there twice shares its GPUs.
+
+    Raises InputError for a GPU that is not there.
+    """
+    counts = Counter(wanted)
+    plans: list[SlotPlan] = []
+    for entry, number in counts.items():
+        (plan,) = plan_slots(discovery, slots=(entry,), visible=visible)
+        if number == 1:
+            plans.append(plan)
+        else:
+            plans += [
+                SlotPlan(
+                    f"{plan.suffix}.{share}", plan.devices, plan.memory, tuple(f"{lock}/{share}" for lock in plan.locks)
+                )
+                for share in range(number)
+            ]
+    return plans
+
+
+def default_plans(discovery: Discovery, jobs: int, visible: str | None) -> list[SlotPlan]:
+    """Every GPU of this machine; without any, a CPU slot per core, never more than there are jobs."""
+    if discovery.devices:
+        return plan_slots(discovery, gpus="all", visible=visible)
+    cores = len(os.sched_getaffinity(0))
+    return plan_slots(discovery, cpus=max(1, min(cores, jobs)), visible=visible)
+
+
+def serves(plans: Sequence[SlotPlan], resources: Resources) -> bool:
+    """True if at least one of these slots could run a job that needs `resources`."""
+    return any(_fits(plan, resources) for plan in plans)
+
+
+def _fits(plan: SlotPlan, need: Resources) -> bool:
+    have = len(plan.devices)
+    if need.gpus == 0:
+        return have == 0
+    if need.gpus is not None and have < need.gpus:
+        return False
+    if need.indices is not None and (have == 0 or not set(plan.devices) <= set(need.indices)):
+        return False
+    return plan.memory >= (need.gpu_memory or 0)
+
+
+@dataclass
+class LocalNode:
+    """The child process. `output` is the read end of what it says."""
+
+    pid: int
+    output: int
+    _lifeline: int
+
+    @classmethod
+    def start(cls, settings: Settings, plans: Sequence[SlotPlan], pool: str, only: str) -> LocalNode:
+        """Fork the agent. It leaves by itself, jobs finished, when this process ends in whatever way."""
+        said_read, said_write = os.pipe()
+        life_read, life_write = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            code = 70
+            try:
+                os.setsid()
+                os.close(said_read)
+                os.close(life_write)
+                os.dup2(said_write, 2)
+                os.close(said_write)
+                code = serve(settings, plans, (pool,), only=only, lifeline=life_read, quiet=True)
+            finally:
+                os._exit(code)
+        os.close(said_write)
+        os.close(life_read)
+        os.set_blocking(said_read, False)
+        return cls(pid, said_read, life_write)
+
+    def stop(self) -> None:
+        """First call: finish running jobs and leave; second: hand them back."""
+        if self.alive():
+            os.kill(self.pid, signal.SIGTERM)
+
+    def alive(self) -> bool:
+        """True until the agent and its slots have left."""
+        if self.pid:
+            done, _ = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                self.pid = 0
+        return self.pid != 0
+
+    def said(self) -> list[str]:
+        """Lines of the agent and its slots since the last call."""
+        try:
+            data = os.read(self.output, 65536)
+        except BlockingIOError:
+            return []
+        return data.decode("utf-8", "replace").splitlines()
+
+
+def check(plans: Sequence[SlotPlan], needs: Sequence[Resources]) -> None:
+    """Raise InputError when no job could ever run on these slots."""
+    if needs and not any(serves(plans, need) for need in needs):
+        need = needs[0]
+        what = (
+            "a slot without a GPU" if need.gpus == 0 else f"{need.gpus or 1} GPU{'s' if (need.gpus or 1) > 1 else ''}"
+        )
+        if need.gpu_memory:
+            what += f" with {need.gpu_memory / 2**30:.3g} GiB"
+        if need.indices is not None:
+            what += f" among {', '.join(need.indices)}"
+        have = ", ".join(plan.suffix for plan in plans)
+        raise InputError(
+            f"every job needs {what}; the slots here are {have}.",
+            "Choose others with --gpus, --slot or --cpus, or push it for other machines: exs push.",
+        )
