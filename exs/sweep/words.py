@@ -56,5 +56,6 @@ def value(text: str, where: str, limits: Limits) -> Json:
     try:
         documents = yamlfile.load(text, where, "1.2", limits)
     except InputError as error:
-        raise InputError(f"{where}: {shorten(text)} cannot be read.", error.message) from None
+        said = error.message.removeprefix(f"{where}:1: ")
+        raise InputError(f"{where}: {said}", "Quote the value if it is plain text.") from None
     return documents[0].value if documents else None
