@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from exs.errors import InputError
 from exs_worker.devices import GIB, Device, DeviceError, Discovery, DriverNvml, FakeNvml, discover, open_nvml
 from exs_worker.gpulock import GpuLock
 from exs_worker.slotplan import SlotPlan, index_note, plan_slots
-
-from exs.errors import InputError
 
 UUIDS = [f"GPU-{letter * 8}-1111-2222-3333-444444444444" for letter in "abcd"]
 FOUR = Discovery(tuple(Device(index, uuid, "X", (index + 1) * GIB) for index, uuid in enumerate(UUIDS)))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exs_worker.launch import SpawnError, base_environment, explain, job_environment, pinning, seed, spawn
 
 from exs.model import Claim
+from exs_worker.launch import SpawnError, base_environment, explain, job_environment, pinning, seed, spawn
 
 CLAIM = Claim("jobid", "attempt", 1, "exp", 0, "Lr_1", {"lr": 1, "note": 'a "b"\n'}, "ab" * 8, "d", (), False, 0.0)
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from exs_worker import plainfile
 from exs_worker.logpump import LogPump
 from slotprocess import in_slot_process

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from exs.model import Failure
 from exs_worker import metrics
 from exs_worker.metrics import LINE, Scanner, number
 from exs_worker.outcome import Exit, OomCounter, failure_of
 from exs_worker.report import READ, Report, Unreadable, parse, read_result
-
-from exs.model import Failure
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from exs_worker import proctree
 from exs_worker.proctree import Proc
 from slotprocess import gone, in_slot_process, wait_until

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exs_worker import rundir
 
 from exs.errors import Refused
 from exs.model import Claim
+from exs_worker import rundir
 
 CLAIM = Claim("job1", "attempt1", 1, "exp", 0, "Lr_1", {"lr": 1}, "ab" * 8, "d", (), False, 0.0)
 OTHER = replace(CLAIM, job="job2", attempt="attempt2", experiment="another")
