@@ -38,11 +38,14 @@ def test_a_job_gets_the_directory_of_its_name(tmp_path: Path) -> None:
     assert os.listdir(directory.files.root) == ["param.json"]
 
 
-def test_the_same_point_shares_it_and_any_other_job_does_not(tmp_path: Path) -> None:
+def test_the_same_trial_shares_it_and_any_other_job_does_not(tmp_path: Path) -> None:
     taken(tmp_path)
-    assert taken(tmp_path, replace(CLAIM, job="job9", attempt="a9")).name == "Lr_1"
+    assert taken(tmp_path, replace(CLAIM, job="job8", attempt="a8")).name == "Lr_1"
+    other_commands = replace(CLAIM, job="job9", attempt="a9", point="cd" * 8, commands=("test",))
+    assert taken(tmp_path, other_commands).name == "Lr_1"
     assert taken(tmp_path, OTHER).name == "Lr_1-job2"
-    assert taken(tmp_path, replace(CLAIM, job="job3", attempt="a3", point="cd" * 8)).name == "Lr_1-job3"
+    other_default = replace(CLAIM, job="job3", attempt="a3", point="ef" * 8, params={"lr": 1, "epochs": 9})
+    assert taken(tmp_path, other_default).name == "Lr_1-job3"
     by_hand = replace(CLAIM, job="job4", attempt="a4", point="")
     assert taken(tmp_path, by_hand).name == "Lr_1-job4"
     assert taken(tmp_path, replace(by_hand, attempt="a5")).name == "Lr_1-job4"
@@ -106,6 +109,14 @@ def test_a_second_log_of_the_same_second_gets_its_own_name(tmp_path: Path) -> No
         stamps.append(directory.stamp(["train"]))
         directory.files.log("train", stamps[-1]).touch()
     assert len(set(stamps)) == 3
+
+
+def test_two_jobs_in_one_directory_do_not_lose_each_others_ends(tmp_path: Path) -> None:
+    train = taken(tmp_path)
+    test = taken(tmp_path, replace(CLAIM, job="job9", attempt="a9", point="cd" * 8, commands=("test",)))
+    train.set_stat("train", 0, "", "a1")
+    test.set_stat("test", 0, "", "a9")
+    assert set(content(train.files.stat)) == {"train", "test"}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc/passwd", "../../x", "a\0b", "x" * 256, "x" * 251])

@@ -52,7 +52,8 @@ class Directory:
 
     def set_stat(self, command: str, code: int, gpu: str, attempt: str) -> None:
         """Record how a command ended: 0 success, 1 failure. Raises OSError."""
-        self.stat[command] = {"code": code, "gpu": gpu}
+        # Read again: jobs of one point with other commands may have written meanwhile.
+        self.stat = {**_load_stat(self.files.stat), command: {"code": code, "gpu": gpu}}
         self._write_stat(attempt)
 
     def forget(self, commands: Iterable[str], attempt: str) -> None:
@@ -139,8 +140,7 @@ def _open(root: str, output: str, name: str, job_dirs: bool) -> Directory:
         return Directory(files, shown, name, True)
     if job_dirs and not inside(Path(root), Path(path)):
         raise Refused(f"{path} is a symbolic link that leaves {root}.", "Remove it.")
-    stat = {command: entry for command, entry in _load(files.stat).items() if command}
-    return Directory(files, shown, name, False, _load(files.params), stat)
+    return Directory(files, shown, name, False, _load(files.params), _load_stat(files.stat))
 
 
 def _make(path: str, root: str) -> bool:
@@ -161,12 +161,22 @@ def _make(path: str, root: str) -> bool:
 
 
 def _same(before: Mapping[str, Json], claim: Claim) -> bool:
-    """True if the directory was made for this point: by this job, by an earlier push of it, or by runner itself."""
+    """True if the directory was made for these parameters: by this job, an earlier push, or runner itself.
+
+    Within an experiment the same name and parameters are the same trial, also where other commands make it another
+    point: a `test` pushed after its `train` finds what that wrote. Jobs added by hand have no point and never share.
+    """
+    params = {name: value for name, value in before.items() if not name.startswith("_")}
     if "_experiment" not in before:
-        return {name: value for name, value in before.items() if not name.startswith("_")} == dict(claim.params)
+        return params == dict(claim.params)
     if before["_experiment"] != claim.experiment:
         return False
-    return before.get("_job") == claim.job or bool(claim.point and before.get("_point") == claim.point)
+    pushed = bool(claim.point and before.get("_point"))
+    return before.get("_job") == claim.job or (pushed and params == dict(claim.params))
+
+
+def _load_stat(path: Path) -> dict[str, Json]:
+    return {command: entry for command, entry in _load(path).items() if command}
 
 
 def _load(path: Path) -> dict[str, Json]:
