@@ -63,7 +63,13 @@ _HEREDOC = re.compile(r"<<(-?)[ \t]*(?:'([^'\n]*)'|\"([^\"\n]*)\"|\\?([\w.-]+))(
 _BACKTICKS = re.compile(r"`(?:\\.|[^`\\])*`", re.DOTALL)
 _ANSI_C = re.compile(r"\$'(?:\\.|[^'\\])*'", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\w+|[@*#?$!-])", re.ASCII)
-_BRACE_EXPANSION = re.compile(r"\{\S*(?:,|\.\.)\S*\}")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
+#: Runs of characters that mean nothing in their context and start no placeholder.
+_RUN = {
+    "bare": re.compile(r"[\w/@%+-]+"),
+    "double": re.compile(r"[^\"\\$`{\[]+"),
+    "single": re.compile(r"[^'{\[]+"),
+}
 _CASE = re.compile(r"case\b")
 _PAIRS = {"{": "}", "(": ")", "[": "]"}
 #: Inside ${ }, $(( )) and $[ ] these may hide the closing bracket.
@@ -77,6 +83,9 @@ class _Scanner:
         self.pieces: list[Piece] = []
         self.shell = False
         self.stack = ["bare"]  # "bare", "double", "single", "(" and "$("
+        self.word = ""  # the bare text of the word so far, NUL for everything else
+        self.last_subscript = max(text.rfind("]="), text.rfind("]+="))
+        self.substitutions = 0  # how many $( are open
         self.word_starts = True
         self.conditional = False  # inside [[ ]]
         self.heredocs: list[tuple[str, bool]] = []  # delimiters and whether tabs are stripped
@@ -98,7 +107,7 @@ class _Scanner:
     def _slot(self, slot: Slot, unfit: str) -> None:
         context = self.stack[-1] if self.stack[-1] in ("double", "single") else "bare"
         self.pieces.append(Piece("slot", "", context, self.at, slot.end, slot, unfit))
-        self.word_starts = False
+        self.word, self.word_starts = self.word + "\0", False
 
     def _text(self, text: str, length: int) -> None:
         context = self.stack[-1] if self.stack[-1] in ("double", "single") else "bare"
@@ -108,13 +117,14 @@ class _Scanner:
             last.text, last.end = last.text + text, end
         else:
             self.pieces.append(Piece("text", text, context, self.at, end))
+        self.word += text if context == "bare" else "\0"
         self.at, self.word_starts = end, False
 
     def _mark(self, kind: str, length: int) -> None:
         """A separator of words; anything but white space needs a shell."""
         end = self.at + length
         self.pieces.append(Piece(kind, self.text[self.at : end], "bare", self.at, end))
-        self.at, self.word_starts = end, True
+        self.at, self.word, self.word_starts = end, "", True
         self.shell |= kind != "space"
 
     def _opaque(self, end: int, what: str) -> None:
@@ -128,7 +138,7 @@ class _Scanner:
             self.at = slot.end if slot else self.at + 1
         if first < end:
             self.pieces.append(Piece("text", self.text[first:end], "opaque", first, end))
-        self.word_starts = False
+        self.word, self.word_starts = self.word + "\0", False
         if end == len(self.text):
             del self.stack[1:]  # perhaps closed in there; bash will say if not
 
@@ -137,7 +147,13 @@ class _Scanner:
             self.stack.pop()
             self.at += 1
         else:
-            self._text(self.text[self.at], 1)
+            self._run("single")
+
+    def _run(self, context: str) -> None:
+        """Take one character, or as many as mean nothing."""
+        run = _RUN[context].match(self.text, self.at)
+        text = run[0] if run else self.text[self.at]
+        self._text(text, len(text))
 
     def _double(self) -> None:
         char, following = self.text[self.at], self.text[self.at + 1 : self.at + 2]
@@ -151,7 +167,7 @@ class _Scanner:
         elif char == "`":
             self._backticks()
         else:
-            self._text(char, 1)
+            self._run("double")
 
     def _bare(self) -> None:
         char = self.text[self.at]
@@ -180,21 +196,36 @@ class _Scanner:
 
     def _escape(self) -> None:
         following = self.text[self.at + 1 : self.at + 2]
-        if following == "\n":
+        if following != "\n":
+            self._text(following or "\\", 2 if following else 1)
+        elif self.word_starts or self.text[self.at + 2 : self.at + 3].strip() == "":
             self.at += 2  # a continued line: nothing at all, not even an end of the word
         else:
-            self._text(following or "\\", 2 if following else 1)
+            self._opaque(len(self.text), "or after a word that goes on in the next line")
 
     def _plain(self, char: str) -> None:
+        if char not in "{[" and _RUN["bare"].match(char) and not self.word_starts:
+            self._run("bare")
+            return
         rest = self.text[self.at : self.at + 3]
         if self.word_starts and rest[:2] in ("[[", "]]") and rest[2:].strip(";|&)") in ("", " ", "\t", "\n"):
             self.conditional = rest[:2] == "[["
-        if self.word_starts and "$(" in self.stack and _CASE.match(self.text, self.at):
+        if self.word_starts and self.substitutions and _CASE.match(self.text, self.at):
             self._opaque(len(self.text), "or after a `case` inside $( )")
             return
+        if char == "[" and self._assigns_subscript():
+            self._opaque(self.last_subscript + 1, "the subscript of an array")
+            return
         tilde = char == "~" and (self.word_starts or self.text[self.at - 1] in "=:")
-        self.shell |= tilde or char in "*?[" or bool(char == "{" and _BRACE_EXPANSION.match(self.text, self.at))
+        braces = char == "}" and "{" in self.word and ("," in self.word or ".." in self.word)
+        self.shell |= tilde or braces or char in "*?["
         self._text(char, 1)
+
+    def _assigns_subscript(self) -> bool:
+        """True if the [ here may start the subscript of `a[...]=` or of `a=([...]=...)`, which bash evaluates."""
+        if self.at >= self.last_subscript:
+            return False
+        return bool(_IDENTIFIER.match(self.word)) if self.word else "(" in self.stack
 
     def _operator(self) -> None:
         heredoc = _HEREDOC.match(self.text, self.at)
@@ -227,8 +258,10 @@ class _Scanner:
             self.stack.append("(")
         elif self.stack[-1] in ("(", "$("):
             substitution = self.stack.pop() == "$("
+            self.substitutions -= substitution
             self._mark("close", 1)
-            self.word_starts = not substitution
+            if substitution:
+                self.word, self.word_starts = "\0", False
         else:
             self._mark("operator", 1)  # of a pattern in `case`
 
@@ -242,11 +275,14 @@ class _Scanner:
         following = self.text[self.at + 1 : self.at + 3]
         ansi_c = _ANSI_C.match(self.text, self.at) if bare else None
         variable = _VARIABLE.match(self.text, self.at)
-        if following == "((":
+        if following == "\\\n":
+            self._opaque(len(self.text), "or after a $ that goes on in the next line")
+        elif following == "((":
             self._opaque(self._balanced(self.at + 1), "$(( ))")
         elif following[:1] == "(":
             self._mark("open", 2)
             self.stack.append("$(")
+            self.substitutions += 1
         elif following[:1] in ("{", "["):
             self._opaque(self._balanced(self.at + 1), "${ }" if following[:1] == "{" else "$[ ]")
         elif ansi_c:

@@ -13,22 +13,24 @@ from itertools import pairwise
 
 from exs.sweep.quoting import Piece, Slot
 
-#: Programs whose first argument after an option like -c is code.
-_TAKES_CODE = re.compile(r"((ba|da|a|k|z|fi)?sh|su|runuser|sg|script|flock)\Z")
+_SHELL = re.compile(r"(ba|da|a|k|z|fi|t?c)?sh\Z")
+#: Other programs that give the argument after -c to a shell.
+_TAKES_CODE = re.compile(r"(su|runuser|sg|script|flock)\Z")
 #: Programs and builtins all of whose arguments are read again, as code, names or arithmetic.
 _READS_AGAIN = re.compile(
     r"(eval|trap|let|declare|typeset|unset|read|mapfile|readarray|getopts|alias|ssh|rsh|mosh|parallel|watch)\Z"
 )
 #: Builtins that read the argument after -v as the name of a variable, whose subscript they evaluate.
 _TAKES_NAME = re.compile(r"(printf|test|\[)\Z")
-#: Words before the command proper; after one of these any word may be it.
+#: Words before the command proper.
 _WRAPPER = re.compile(
     r"(command|builtin|exec|env|nohup|nice|time|sudo|setsid|stdbuf|timeout|xargs|ionice|taskset|srun)\Z"
 )
 _KEYWORD = re.compile(r"(if|then|elif|else|while|until|do|!|\{|time|coproc)\Z")
+_OPTION_OR_NUMBER = re.compile(r"[-+0-9]")
 _CODE_OPTION = re.compile(r"-[A-Za-z]*c[A-Za-z]*\Z|--command\Z")
+_OPTION_WITH_VALUE = re.compile(r"[-+][A-Za-z]*[oO]\Z|--(rcfile|init-file)\Z")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(\[[^\]]*\])?\+?=", re.ASCII)
-_SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*\Z", re.ASCII)
 
 
 @dataclass
@@ -79,41 +81,49 @@ def simple_commands(pieces: Iterable[Piece]) -> list[list[Word]]:
 
 def read_again(words: Sequence[Word]) -> Iterator[tuple[Slot, str]]:
     """Placeholders of one simple command that something would read again, with what it is."""
-    for word in words:
-        before = ""
-        for piece in word.pieces:
-            if piece.slot and _SUBSCRIPT.match(before):
-                yield piece.slot, "the subscript of an array"
-            before += piece.text if piece.kind == "text" else "\0"
     for position, word in enumerate(words):
-        if _TAKES_CODE.match(posixpath.basename(word.text)):
-            yield from _code(words[position:])
+        if _SHELL.match(posixpath.basename(word.text)):
+            yield from _code(words[position:], after_operands=False)
     for position in _command_positions(words):
         name = posixpath.basename(words[position].text)
         arguments = words[position + 1 :]
         if _READS_AGAIN.match(name):
             yield from ((slot, f"`{name}`") for word in arguments for slot in word.slots)
+        if _TAKES_CODE.match(name):
+            yield from _code(words[position:], after_operands=True)
         if _TAKES_NAME.match(name):
             for option, word in pairwise(arguments):
                 if option.text == "-v":
                     yield from ((slot, f"`{name} -v`") for slot in word.slots)
 
 
-def _code(words: Sequence[Word]) -> Iterator[tuple[Slot, str]]:
-    """Placeholders in the code of `sh -c code arguments ...`."""
-    coded = False
+def _code(words: Sequence[Word], after_operands: bool) -> Iterator[tuple[Slot, str]]:
+    """Placeholders in the code of `sh -c code arguments ...`; `after_operands`: -c may follow other arguments."""
+    coded = has_value = False
     for word in words[1:]:
-        if coded and not word.text.startswith(("-", "+")):
-            yield from ((slot, f"`{words[0].text} -c`") for slot in word.slots)
-            return
+        is_option = word.text.startswith(("-", "+"))
+        if not is_option and not has_value:
+            if coded:
+                yield from ((slot, f"`{words[0].text} -c`") for slot in word.slots)
+            if coded or not (after_operands or word.slots):  # a placeholder may turn out to be an option
+                return
         coded |= bool(_CODE_OPTION.match(word.text))
+        has_value = bool(_OPTION_WITH_VALUE.match(word.text))
 
 
 def _command_positions(words: Sequence[Word]) -> list[int]:
-    """Where the name of the command stands, or may stand."""
+    """Where the name of the command stands; after a wrapper that may be its operand, the next two words."""
     position = 0
     while position < len(words) - 1 and (words[position].assigns or _KEYWORD.match(words[position].text)):
         position += 1
-    if _WRAPPER.match(posixpath.basename(words[position].text)):
-        return list(range(position, len(words)))
-    return [position]
+    found = [position]
+    wanted = 1
+    while wanted and position < len(words):
+        text = posixpath.basename(words[position].text)
+        if _WRAPPER.match(text):
+            wanted = 2
+        elif not _OPTION_OR_NUMBER.match(text) and not words[position].assigns:
+            found.append(position)
+            wanted -= 1
+        position += 1
+    return list(dict.fromkeys(found))

@@ -20,6 +20,8 @@ from exs.sweep.suggest import hint
 
 #: What a job knows of itself, besides its parameters.
 RESERVED = ("_name", "_output", "_datetime")
+#: Bytes that Linux takes as one word of a command line (MAX_ARG_STRLEN), so also as the text for `bash -c`.
+WORD_BYTES = 128 * 1024 - 1
 #: Values per parameter that are tried before a push; a range of a million need not be walked.
 CHECKED_VALUES = 1000
 #: A list form `[x, y]` gives the value to several options, a case form gives each value options of its own.
@@ -166,6 +168,9 @@ def compile_command(
     where a value could become code, for a value that no command line can carry, and for quotes not closed.
     """
     compiler = _Compiler(params, where, STYLES[style], aliases or {})
+    texts = command if isinstance(command, list) else [command]
+    if any(len(text.encode("utf-8", "replace")) > WORD_BYTES for text in texts):
+        raise InputError(f"{where}: the command is longer than {WORD_BYTES:,} bytes.", "Put it into a script.")
     if isinstance(command, list):
         words = [_whole_word(text, compiler.find) for text in command]
         _check(compiler, [piece for word in words for piece in word.pieces], [words])
@@ -198,20 +203,22 @@ def _trimmed(command: str) -> str:
 
 def _stands_alone(text: str, match: re.Match[str]) -> bool:
     """True if `[name]` is a word of its own; as a glob it could only match files of one letter."""
-    return not text[: match.start()][-1:].strip() and not text[match.end() :][:1].strip()
+    return (
+        not text[max(match.start() - 1, 0) : match.start()].strip() and not text[match.end() : match.end() + 1].strip()
+    )
 
 
 def _whole_word(text: str, find: Find) -> Word:
-    """A word that needs no splitting, because the command was given as a list."""
+    """A word of a command that was given as a list: nothing in it but placeholders means anything."""
     word, at, done = Word(), 0, 0
     while at < len(text):
         slot = find(text, at)
         if slot:
-            word.pieces.append(Piece("text", text[done:at], "bare", done, at))
+            word.pieces.append(Piece("text", text[done:at], "single", done, at))
             word.pieces.append(Piece("slot", "", "bare", at, slot.end, slot))
             done = slot.end
         at = slot.end if slot else at + 1
-    word.pieces.append(Piece("text", text[done:], "bare", done, len(text)))
+    word.pieces.append(Piece("text", text[done:], "single", done, len(text)))
     return word
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,60 @@ def test_words_are_split_as_bash_splits_them(text: str) -> None:
         return
     bash = subprocess.run(["/bin/bash", "-c", DIRECT + text], capture_output=True, timeout=20, check=True)
     assert render(compiled, {}, {}).argv[2:] == bash.stdout.decode().split("\0")[:-1]
+
+
+WRAPS = [
+    *("{} {}", "{};{}", "{}\n{}", "{}|{}", "{}&&{}", "{}{}", "echo {}", "echo {} {}", "command {}", "! {}", "(({}))"),
+    *('"{}"', "'{}'", "$'{}'", '$"{}"', "\\{}", "# {}\n", "$({})", '"$({})"', "`{}`", '"`{}`"', "$(({}))", "$[{}]"),
+    *("${{x:-{}}}", '"${{x:-{}}}"', '${{x:-"{}"}}', "${{x[{}]}}", "({})", "{{ {};}}", "f() {{ {}; }};f", "<({})"),
+    *("[[ {} ]]", "[[ {} -eq 1 ]]", "a[{}]=1", "a=({})", "a=([{}]=1)", "x={}", "export x={}", "[ {} -eq 1 ]"),
+    *("if {};then {};fi", "for x in {};do {};done", "for ((x={};x<1;x++));do {};done", "case {} in {}) {};;esac"),
+    *(
+        "$(case a in a) echo {};;esac)",
+        "cat <<E\n{}\nE\n{}",
+        "cat <<'E'\n{}\nE\n{}",
+        "cat <<<{}",
+        "cat <<-E;{}\n{}\nE\n",
+    ),
+    *(
+        "eval {}",
+        "let x={}",
+        "declare x={}",
+        "declare -i x={}",
+        "bash -c {}",
+        "sh -ec {} {}",
+        "test -v {}",
+        "trap {} EXIT",
+    ),
+    *("printf -v {} x", "unset {}", "read {}", "command eval {}", "x=1 eval {}", "exec env bash -c {}", "time {}"),
+]
+nested = st.recursive(
+    st.sampled_from(["{p}", "{p}", "x", "1", "'", '"', "\\", "{p}={p}"]),
+    lambda inner: st.tuples(st.sampled_from(WRAPS), inner, inner, inner).map(lambda each: each[0].format(*each[1:])),
+    max_leaves=8,
+)
+ATTACKS = ["$(touch HACKED)", "a[$(touch HACKED)]", "';touch HACKED;'", '"`touch HACKED`"', "x\nE\ntouch HACKED\n"]
+
+
+@settings(deadline=None, max_examples=150)
+@given(template=nested, attack=st.sampled_from(ATTACKS))
+def test_whatever_the_template_no_value_runs_as_code(template: str, attack: str) -> None:
+    try:
+        compiled = compile_command(template, {"p": []}, "f:1")
+    except ExsError:
+        return
+    rendered = render(compiled, {"p": attack}, {})
+    with tempfile.TemporaryDirectory() as cwd:
+        subprocess.run(
+            rendered.argv if rendered.env else ["true"],
+            env={**os.environ, **rendered.env},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+        assert "HACKED" not in os.listdir(cwd)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,22 @@ def test_bash_runs_what_only_a_shell_understands(command: str) -> None:
     assert "sh" in compiled(command)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "bash train.sh -c {p}",
+        "python main.py script -c {p}",
+        "srun -n 4 python train.py watch {p}",
+        "python a.py --layers '[{p},2]' \"data[{p}]=1\" ",
+        "python a.py layers=[{p},2]",
+        ["python", "data[{p}]=1", "[{p}]"],
+        ["X[{p}]=1"],
+    ],
+)
+def test_what_only_looks_like_code_is_let_through(command: str | list[str]) -> None:
+    compiled(command)
+
+
 def test_a_list_never_needs_a_shell() -> None:
     assert compiled(["cd", "a|b", "{p}x", "[lr]", "$HOME"]) == {
         "argv": [["cd"], ["a|b"], [{"value": "p"}, "x"], [{"option": "lr", "of": "lr"}], ["$HOME"]]
@@ -106,7 +122,11 @@ def test_a_list_never_needs_a_shell() -> None:
         ("a # {p}", "a comment"),
         ("[[ {p} -eq 1 ]] && a", "[[ ]]"),
         ("a[{p}]=1; b", "the subscript of an array"),
+        ("a['x'\"{p}\"]+=1; b", "the subscript of an array"),
+        ("a=([{p}]=1); b", "the subscript of an array"),
         ("bash -c 'a {p}'", "`bash -c`"),
+        ("bash --rcfile x {lr} -c 'a {p}'", "`bash -c`"),
+        ("sudo -u me ssh host {p}", "`ssh`"),
         ('bash -c "a {p}"', "`bash -c`"),
         ("bash -euc {p}", "`bash -c`"),
         ("bash -e -o pipefail -c {p}", "`bash -c`"),
