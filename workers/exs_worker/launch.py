@@ -31,6 +31,10 @@ PER_JOB = frozenset(
 )
 
 
+#: A started command. Its pid is what matters; whoever supervises it reaps it.
+Child = subprocess.Popen[bytes]
+
+
 class SpawnError(Exception):
     """A command could not be started; the text is one sentence for people."""
 
@@ -83,7 +87,7 @@ def seed(claim: Claim) -> int:
     return zlib.crc32((claim.point or claim.job).encode("utf-8", "replace")) & 0x7FFFFFFF
 
 
-def spawn(argv: Sequence[str], env: Mapping[str, str], cwd: str, output: int) -> subprocess.Popen[bytes]:
+def spawn(argv: Sequence[str], env: Mapping[str, str], cwd: str, output: int) -> Child:
     """Start a command in a session and process group of its own, its stdout and stderr on the descriptor `output`.
 
     The caller reaps it and then sets `returncode`. Raises SpawnError. Call it from the main thread: a parent-death

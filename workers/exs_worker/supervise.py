@@ -6,12 +6,12 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from exs_worker import proctree
+from exs_worker.launch import Child
 from exs_worker.logpump import LogPump
 from exs_worker.outcome import Exit
 
@@ -53,7 +53,7 @@ class Supervisor:
 
     def __init__(
         self,
-        child: subprocess.Popen[bytes],
+        child: Child,
         pump: LogPump,
         wants: Callable[[], str],
         wake: int,
