@@ -134,10 +134,11 @@ def _parameter(match: re.Match[str], word: str, limits: Limits) -> _Parameter:
 
 
 def _check_distinct(parameters: Sequence[_Parameter]) -> None:
-    names = [each.name for each in parameters]
-    for name in names:
-        if names.count(name) > 1:
+    seen: set[str] = set()
+    for name in (each.name for each in parameters):
+        if name in seen:
             raise InputError(f"the parameter {name!r} is given twice.", "Put its values into one word, with commas.")
+        seen.add(name)
 
 
 def _shown(value: Json, name: str) -> str | None:

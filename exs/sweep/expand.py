@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -52,22 +53,32 @@ def checked_count(
     blocks: Sequence[Block], sample: int | None, limits: Limits, source: str, identity: Identity = canonical
 ) -> int:
     """Jobs of a sweep before identical ones are dropped; raises InputError if there are none or too many."""
-    total = 0
-    for block in blocks:
-        _check_width(block, limits, source)
-        if sample is None:
-            total += count_block(block)
-            continue
-        size = block.grid(identity).size
-        total += (min(sample, size) if not block.draws else sample * min(1, size)) * block.repeat
+    try:
+        total = sum(_count(block, sample, identity) for block in blocks)
+    except InputError as error:
+        raise InputError(f"{source}: {error.message}", error.hint) from None
     if total > limits.sweep_jobs:
         raise InputError(
-            f"{source}: has {total:,} jobs, more than the limit of {limits.sweep_jobs:,}.",
+            f"{source}: has {_many(total)} jobs, more than the limit of {limits.sweep_jobs:,}.",
             "Sample it (--sample N), or set EXS_SWEEP_JOBS.",
         )
     if not total:
         raise InputError(f"{source}: has no jobs: every point is excluded.")
+    for block in blocks:
+        _check_width(block, limits, source)
     return total
+
+
+def _many(total: int) -> str:
+    """`total` for people; Python refuses to write numbers of more than 4300 digits."""
+    return f"{total:,}" if total < 10**30 else f"about 10^{int(total.bit_length() * math.log10(2))}"
+
+
+def _count(block: Block, sample: int | None, identity: Identity) -> int:
+    if sample is None:
+        return count_block(block)
+    size = block.grid(identity).size
+    return (sample * min(1, size) if block.draws else min(sample, size)) * block.repeat
 
 
 def _check_width(block: Block, limits: Limits, source: str) -> None:
@@ -182,7 +193,8 @@ class _Stream:
         self._swept = [name for name in order if name in named]
         #: Fragments come as constants, rows in group order, draws; `_sorted` says where each name's stands.
         flat = [*block.constants, *swept]
-        self._sorted = [flat.index(name) for name in sorted(flat) if fragment(name)]
+        places = {name: at for at, name in enumerate(flat)}
+        self._sorted = [places[name] for name in sorted(flat) if fragment(name)]
         self._fixed = [fragment(name) + canonical(value) for name, value in block.constants.items()]
         self._digest = commands_digest(sweep.spec.commands, block.commands)
         self._experiment = sweep.name

@@ -1,21 +1,21 @@
 """A finite grid of points: counted, walked and sampled without ever being built.
 
-Groups of axes that move together multiply; exclusions take points out. Counting walks the groups once per set of
-exclusions that a prefix still matches, so that a grid of 10^12 points with exclusions is counted in microseconds.
+Groups of axes that move together multiply; exclusions take points out. Counting goes through the groups with the
+sets of exclusions that a prefix may match, so that a grid of 10^16 points with exclusions is counted at once.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from exs.errors import InputError
 from exs.model import Json
 
-#: Sets of exclusions alive at one time; only a file made to hurt has more.
+#: Exclusions in one file, and sets of them that prefixes of points can match; only a file made to hurt has more.
+MAX_EXCLUSIONS = 1000
 MAX_STATES = 20_000
 #: Groups up to this long keep their rows; longer ones (a range of a million) make each when it is visited.
 KEPT_ROWS = 4096
@@ -89,15 +89,19 @@ class Group:
         texts = tuple(label + canonical(cell) for label, cell in zip(self._labels, cells, strict=True))
         return Row(dict(zip(self.names, cells, strict=True)), texts)
 
-    def matching(self, pattern: Mapping[str, Json]) -> frozenset[int] | None:
-        """Rows that agree with `pattern`; None if it says nothing about this group."""
-        named = [
-            (values, pattern[name]) for name, values in zip(self.names, self._values, strict=True) if name in pattern
-        ]
-        if not named:
-            return None
-        kept = enumerate(self._kept)
-        return frozenset(at for at, i in kept if all(same(values[i], wanted) for values, wanted in named))
+    def matching(self, patterns: Sequence[Mapping[str, Json]]) -> list[frozenset[int] | None]:
+        """For each pattern the rows that agree with it; None where it says nothing about this group."""
+        found: list[frozenset[int] | None] = [None] * len(patterns)
+        for name, values in zip(self.names, self._values, strict=True):
+            wanted = {at: matched_as(pattern[name]) for at, pattern in enumerate(patterns) if name in pattern}
+            rows: dict[Hashable, list[int]] = {key: [] for key in wanted.values()}
+            for at, i in enumerate(self._kept if wanted else ()):
+                if (key := matched_as(values[i])) in rows:
+                    rows[key].append(at)
+            for at, key in wanted.items():
+                before = found[at]
+                found[at] = frozenset(rows[key]) if before is None else before.intersection(rows[key])
+        return found
 
 
 def fragment(name: str) -> str:
@@ -105,106 +109,113 @@ def fragment(name: str) -> str:
     return "" if name.startswith(TYPED) else f"{canonical(name)}:"
 
 
-def same(value: Json, wanted: Json) -> bool:
-    """True if an exclusion that says `wanted` means `value`: 1 means 1.0 too, true does not mean 1."""
-    if isinstance(value, bool) or isinstance(wanted, bool):
-        return value is wanted
-    return bool(value == wanted)
+def matched_as(value: Json) -> Hashable:
+    """What an exclusion compares: 1 is 1.0 there, but true is not 1, and lists and mappings are their JSON."""
+    if isinstance(value, bool | list | dict):
+        return type(value), canonical(value)
+    plain: Hashable = value
+    return plain
 
 
 class Grid:
-    """The product of `groups` in the order written, last group fastest, without what an exclusion matches."""
+    """The product of `groups` in the order written, last group fastest, without what an exclusion matches.
+
+    A state is the set of exclusions that match all rows chosen so far; one that is left at the end excludes.
+    """
 
     def __init__(self, groups: Sequence[Group], exclude: Sequence[Mapping[str, Json]] = ()) -> None:
+        if len(exclude) > MAX_EXCLUSIONS:
+            raise InputError(f"has {len(exclude):,} exclusions, more than {MAX_EXCLUSIONS:,}.")
         self.groups = groups
-        self._matching = [[group.matching(pattern) for pattern in exclude] for group in groups]
-        self._last = [
-            max((at for at, column in enumerate(self._matching) if column[number] is not None), default=-1)
-            for number in range(len(exclude))
-        ]
-        self._tail = [math.prod(len(group) for group in groups[at:]) for at in range(len(groups) + 1)]
-        self._counts: dict[tuple[int, frozenset[int]], int] = {}
-        self._all = frozenset(range(len(exclude)))
-        self.size = self._count(0, self._all)
+        self._matching = [group.matching(exclude) for group in groups]
+        self._start = frozenset(range(len(exclude)))
+        self._left = self._count()
+        self.size = self._left[0][self._start]
 
-    def _count(self, at: int, alive: frozenset[int]) -> int:
-        """Points left from group `at` on, when the exclusions `alive` match all that came before."""
-        if not alive:
-            return self._tail[at]
-        if any(self._last[number] < at for number in alive):
-            return 0
-        known = self._counts.get((at, alive))
-        if known is None:
-            if len(self._counts) >= MAX_STATES:
-                raise InputError("exclude: too many exclusions that depend on each other.", "Write fewer.")
-            special, rest = self._split(at, alive)
-            plain = len(self.groups[at]) - len(special)
-            known = plain * self._count(at + 1, rest) if plain else 0
-            known += sum(self._count(at + 1, self._next(at, row, alive)) for row in special)
-            self._counts[at, alive] = known
-        return known
+    def _count(self) -> list[dict[frozenset[int], int]]:
+        """For each group and each state that can be reached before it: how many points are left from there on."""
+        levels: list[dict[frozenset[int], int]] = [{self._start: 0}]
+        states = 0
+        for at in range(len(self.groups)):
+            levels.append({after: 0 for state in levels[at] for after, _ in self._steps(at, state)})
+            states += len(levels[-1]) - 1
+            if states > MAX_STATES:
+                raise InputError("has too many exclusions that depend on each other.", "Write fewer.")
+        levels[-1] = {state: 0 if state else 1 for state in levels[-1]}
+        for at in reversed(range(len(self.groups))):
+            for state in levels[at]:
+                levels[at][state] = sum(times * levels[at + 1][after] for after, times in self._steps(at, state))
+        return levels
 
-    def _split(self, at: int, alive: frozenset[int]) -> tuple[list[int], frozenset[int]]:
-        """The rows of a group that some exclusion names, and the exclusions that live on past all the others."""
+    def _steps(self, at: int, state: frozenset[int]) -> Iterator[tuple[frozenset[int], int]]:
+        """The states after group `at`, and how many rows lead there."""
+        special, rest = self._split(at, state)
+        if len(special) < len(self.groups[at]):
+            yield rest, len(self.groups[at]) - len(special)
+        for row in special:
+            yield self._next(at, row, state), 1
+
+    def _split(self, at: int, state: frozenset[int]) -> tuple[list[int], frozenset[int]]:
+        """The rows of a group that some exclusion names, and the state after any other row."""
         column = self._matching[at]
         special: set[int] = set()
-        for number in alive:
+        for number in state:
             special |= column[number] or frozenset()
-        return sorted(special), frozenset(number for number in alive if column[number] is None)
+        return sorted(special), frozenset(number for number in state if column[number] is None)
 
-    def _next(self, at: int, row: int, alive: frozenset[int]) -> frozenset[int]:
+    def _next(self, at: int, row: int, state: frozenset[int]) -> frozenset[int]:
+        if not state:
+            return state
         column = self._matching[at]
-        return frozenset(n for n in alive if (rows := column[n]) is None or row in rows)
+        return frozenset(number for number in state if (rows := column[number]) is None or row in rows)
 
     def at(self, index: int) -> list[Row]:
         """The rows of point number `index`, 0 <= index < size."""
-        alive, rows = self._all, []
+        state, rows = self._start, []
         for at, group in enumerate(self.groups):
-            special, rest = self._split(at, alive)
-            each = self._count(at + 1, rest)
-            start = 0
-            for stop in [*special, len(group)]:
-                if index < (stop - start) * each:
-                    row, index, alive = start + index // each, index % each, rest
-                    break
-                index -= (stop - start) * each
-                after = self._next(at, stop, alive)
-                if index < self._count(at + 1, after):
-                    row, alive = stop, after
-                    break
-                index -= self._count(at + 1, after)
-                start = stop + 1
+            row, index, state = self._find(at, index, state)
             rows.append(group.row(row))
         return rows
 
+    def _find(self, at: int, index: int, state: frozenset[int]) -> tuple[int, int, frozenset[int]]:
+        """The row of group `at` in which point `index` of those left lies, its index there, and the next state."""
+        special, rest = self._split(at, state)
+        left = self._left[at + 1]
+        each, start = left.get(rest, 0), 0
+        for row in special:
+            if index < (row - start) * each:
+                break
+            index -= (row - start) * each
+            after = self._next(at, row, state)
+            if index < left[after]:
+                return row, index, after
+            index -= left[after]
+            start = row + 1
+        return start + index // each, index % each, rest
+
     def __iter__(self) -> Iterator[list[Row]]:
         """Every point in order. The list is reused: it holds until the next step."""
-        if not self.size:
+        depth = len(self.groups)
+        if not depth:
+            yield from [[]] * self.size
             return
-        place = [0] * len(self.groups)
-        rows = [group.row(0) for group in self.groups]
-        excluded = bool(self._all)
-        while True:
-            if not excluded or not self._excluded(place):
+        place, states = [-1] * depth, [self._start] * (depth + 1)
+        rows = [Row({}, ())] * depth
+        at = 0
+        while at >= 0:
+            place[at] += 1
+            if place[at] == len(self.groups[at]):
+                place[at] = -1
+                at -= 1
+                continue
+            states[at + 1] = self._next(at, place[at], states[at])
+            if not self._left[at + 1][states[at + 1]]:
+                continue
+            rows[at] = self.groups[at].row(place[at])
+            if at == depth - 1:
                 yield rows
-            for at in reversed(range(len(place))):
-                place[at] += 1
-                if place[at] < len(self.groups[at]):
-                    rows[at] = self.groups[at].row(place[at])
-                    break
-                place[at] = 0
-                rows[at] = self.groups[at].row(0)
             else:
-                return
-
-    def _excluded(self, place: Sequence[int]) -> bool:
-        return any(
-            all(
-                (rows := column[number]) is None or row in rows
-                for column, row in zip(self._matching, place, strict=True)
-            )
-            for number in self._all
-        )
+                at += 1
 
     def sample(self, count: int, random: Random) -> Iterator[list[Row]]:
         """`count` different points in order, or all of them; each subset is equally likely."""

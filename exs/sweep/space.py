@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from exs.sweep import distributions
 from exs.sweep.distributions import Draw
 from exs.sweep.expand import Axis
 from exs.sweep.fields import Fields
-from exs.sweep.grid import same
+from exs.sweep.grid import matched_as
 from exs.sweep.suggest import hint, shorten
 
 NAME = re.compile(r"\w[\w-]*(?:\.[\w-]+)*\Z")
@@ -129,23 +129,23 @@ def _groups(fields: Fields, space: Space) -> list[list[Axis]]:
             if name not in space.axes:
                 known = hint(name, space.axes, "Axes")
                 raise InputError(f"{where}: zip names {shorten(name)}, which is no axis.", known)
-            if name in partners or names.count(name) > 1:
+            if name in partners:
                 raise InputError(f"{where}: zip names {name!r} twice.")
+            partners[name] = []
         lengths = {name: len(space.axes[name].values) for name in names}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise InputError(f"{where}: axes that are zipped need the same number of values: {shown}.")
-        members = [name for name in space.order if name in names]
-        partners.update((name, members) for name in members)
-    return [
-        [space.axes[member] for member in partners.get(name, [name])]
-        for name in space.axes
-        if partners.get(name, [name])[0] == name
-    ]
+        members = [name for name in space.axes if name in lengths]
+        for name in members:
+            partners[name] = members
+    groups = {partners.get(name, [name])[0]: partners.get(name, [name]) for name in space.axes}
+    return [[space.axes[member] for member in members] for members in groups.values()]
 
 
 def _exclude(fields: Fields, space: Space) -> list[Mapping[str, Json]]:
     found: list[Mapping[str, Json]] = []
+    known_values: dict[str, set[Hashable]] = {}
     for at, pattern in enumerate(fields.items("exclude") or []):
         where = fields.at("exclude", at)
         if not isinstance(pattern, dict) or not pattern:
@@ -154,7 +154,9 @@ def _exclude(fields: Fields, space: Space) -> list[Mapping[str, Json]]:
             if name not in space.axes:
                 known = hint(name, space.axes, "Axes")
                 raise InputError(f"{fields.at('exclude', at, name)}: {shorten(name)} is no axis.", known)
-            if not any(same(each, value) for each in space.axes[name].values):
+            if name not in known_values:
+                known_values[name] = set(map(matched_as, space.axes[name].values))
+            if matched_as(value) not in known_values[name]:
                 raise InputError(
                     f"{fields.at('exclude', at, name)}: {name!r} never is {shorten(value)}, so nothing is excluded."
                 )

@@ -257,6 +257,12 @@ def test_too_many_jobs_are_counted_not_built() -> None:
         checked_count([Block(axes=block.axes, repeat=3)], 1_000_000, Limits(), "f")
 
 
+def test_a_count_with_thousands_of_digits_is_still_said() -> None:
+    block = Block(axes=[[Axis(f"p{n}", [1, 2])] for n in range(20_000)])
+    with pytest.raises(InputError, match=r"f: has about 10\^6020 jobs"):
+        checked_count([block], None, Limits(), "f")
+
+
 def test_a_sweep_whose_points_are_all_excluded_is_refused() -> None:
     with pytest.raises(InputError, match="every point is excluded"):
         checked_count([Block(axes=[[Axis("a", [1])]], exclude=[{"a": 1}])], None, Limits(), "f")
@@ -273,6 +279,22 @@ def test_exclusions_made_to_hurt_are_refused() -> None:
     block = Block(axes=[*axes, [Axis("z", [0, 1])]], exclude=[{f"p{n}": 0, "z": 0} for n in range(24)])
     with pytest.raises(InputError, match="too many exclusions"):
         count_block(block)
+
+
+def test_what_is_excluded_costs_no_walk() -> None:
+    axes = [[Axis("a", [0, 1])], [Axis("b", range(10**5), distinct=True)], [Axis("c", range(10**5), distinct=True)]]
+    found = run(
+        Block(axes=[*axes, [Axis("d", ["x", "y"])]], exclude=[{"a": 0}, *({"b": n} for n in range(900))]), sample=3
+    )
+    assert len(found) == 3 and all(job.params["a"] == 1 and job.params["b"] >= 900 for job in found)
+    first = Block(axes=axes[:2], exclude=[{"a": 0}])
+    assert next(sweep_of([first]).jobs()).params == {"a": 1, "b": 0}
+
+
+def test_more_axes_than_python_can_recurse_are_counted() -> None:
+    axes = [[Axis(f"p{n}", [1])] for n in range(3000)]
+    assert count_block(Block(axes=axes, exclude=[{"p0": 1, "p2999": 1}])) == 0
+    assert count_block(Block(axes=axes, exclude=[{"p0": 1, "p2999": 2}])) == 1
 
 
 def test_draws_are_seeded_and_go_on_when_more_are_asked_for() -> None:

@@ -267,6 +267,10 @@ BAD = {
     "exclude": ("command: x\nparams: {a: [1]}\nexclude: [a]", r"sweep\.yaml:3: an exclusion is a mapping"),
     "exclude name": ("command: x\nparams: {ab: [1]}\nexclude: [{ac: 1}]", r"sweep\.yaml:3: 'ac' is no axis"),
     "exclude value": ("command: x\nparams: {a: [1]}\nexclude: [{a: 2}]", r"sweep\.yaml:3: 'a' never is 2"),
+    "many exclusions": (
+        "command: x\nparams: {a: {range: [0, 2000]}}\nexclude: [" + "{a: 1}," * 1001 + "]",
+        r"sweep\.yaml: has 1,001 exclusions, more than 1,000",
+    ),
     "all excluded": ("command: x\nparams: {a: [1]}\nexclude: [{a: 1}]", r"sweep\.yaml: has no jobs: every point"),
     "grid": (
         "command: x\nparams: {a: {range: [0, 1000]}, b: {range: [0, 1000]}, c: {range: [0, 1000]}}",

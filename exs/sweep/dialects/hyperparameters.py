@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from exs.errors import InputError
 from exs.model import Json
@@ -31,26 +31,28 @@ def read(fields: Fields, searcher: str, limits: Limits) -> Space:
     Raises InputError with file:line for an unknown type, a missing key, or a type that the searcher cannot use.
     """
     space = Space()
-    _nested(space, fields, "", searcher, limits)
+    order: dict[str, None] = {}
+    for name, section, key in _leaves(fields, ""):
+        if name in order:
+            raise InputError(f"{section.at(key)}: the hyperparameter {name!r} stands twice.")
+        order[name] = None
+        if isinstance(section.data[key], dict) and section.data[key]:
+            _typed(space, name, section.section(key), searcher, limits)
+        else:
+            space.constants[name] = section.data[key]
+    space.order = tuple(order)
     space.groups = [[axis] for axis in space.axes.values()]
     return space
 
 
-def _nested(space: Space, fields: Fields, prefix: str, searcher: str, limits: Limits) -> None:
+def _leaves(fields: Fields, prefix: str) -> Iterator[tuple[str, Fields, str]]:
+    """Dotted name of each hyperparameter, and the mapping and key under which it stands."""
     for key, value in fields.data.items():
-        name = f"{prefix}{key}"
-        check_param_name(name, fields.at(key))
-        if name in space.order:
-            raise InputError(f"{fields.at(key)}: the hyperparameter {name!r} stands twice.")
-        nested = isinstance(value, dict) and value and not isinstance(value.get("type"), str)
-        if nested:
-            _nested(space, fields.section(key), f"{name}.", searcher, limits)
-            continue
-        space.order += (name,)
-        if isinstance(value, dict) and value:
-            _typed(space, name, fields.section(key), searcher, limits)
+        check_param_name(f"{prefix}{key}", fields.at(key))
+        if isinstance(value, dict) and value and not isinstance(value.get("type"), str):
+            yield from _leaves(fields.section(key), f"{prefix}{key}.")
         else:
-            space.constants[name] = value
+            yield f"{prefix}{key}", fields, key
 
 
 def _typed(space: Space, name: str, fields: Fields, searcher: str, limits: Limits) -> None:
