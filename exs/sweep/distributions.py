@@ -52,6 +52,8 @@ def parse(kind: str, arguments: Json, where: str) -> Draw:
         wanted = "[mean, deviation]" if kind == "normal" else "[low, high]"
         raise InputError(f"{where}: {kind} takes {wanted}, not {shorten(arguments)}.")
     low, high = numbers
+    if not math.isfinite(10 * (abs(low) + abs(high))):  # beyond it a draw may be infinite
+        raise InputError(f"{where}: the numbers {shorten(arguments)} are too large.")
     if kind == "normal":
         if high < 0:
             raise InputError(f"{where}: the deviation of a normal distribution is at least 0, not {high}.")

@@ -26,7 +26,8 @@ Namer = Callable[[Mapping[str, Json]], str]
 class Block:
     """One product of axes with what all its jobs share.
 
-    `axes`: groups that move together, the last one fastest. `draws`: parameters drawn anew for each sample.
+    `axes`: groups that move together, the last one fastest. `exclude`: values of axes that no job has together.
+    `draws`: parameters drawn anew for each sample.
     `order`: names in the order written; names left out follow.
     """
 
@@ -242,15 +243,24 @@ def _ambiguous(group: Group, namer: Namer) -> bool:
     """True if two points may get the same name because of this group.
 
     Names of several parameters are joined by `-`, so two points can only meet if two rows of a group are called
-    the same, or one as the beginning of another that goes on with `-`.
+    the same, or one value as the beginning of another that goes on with `-`.
     """
-    called: set[int] = set()
-    names = []
+    shown = [name for name in group.names if not name.startswith(TYPED)]
+    called = [set[int]() for _ in shown]
+    rows = called[0] if len(shown) == 1 else set[int]()
+    joined: list[tuple[int, str]] = []
     for at in range(len(group)):
         values = group.row(at).values
-        name = namer({name: value for name, value in values.items() if not name.startswith(TYPED)})
-        if _seen(called, hash(name)):
+        values = {name: values[name] for name in shown}
+        if _seen(rows, hash(namer(values))):
             return True
-        if name.count("-") >= len(values):
-            names.append(name)
-    return any(hash(name[:at]) in called for name in names for at, char in enumerate(name) if char == "-")
+        for column, name in enumerate(shown):
+            text = namer({name: values[name]})
+            called[column].add(hash(text))
+            if "-" in text:
+                joined.append((column, text))
+    return any(hash(text[:at]) in called[column] for column, text in joined for at in _dashes(text))
+
+
+def _dashes(text: str) -> list[int]:
+    return [at for at, char in enumerate(text) if char == "-"]

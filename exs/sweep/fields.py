@@ -80,11 +80,11 @@ class Fields:
             raise self.wrong(key, "a number")
         return value
 
-    def items(self, key: str) -> list[Json] | None:
-        """The list under `key`, which must not be empty."""
+    def items(self, key: str, *, empty: bool = False) -> list[Json] | None:
+        """The list under `key`, which must not be empty unless that is allowed."""
         value = self.get(key)
-        if value is not None and (not isinstance(value, list) or not value):
-            raise self.wrong(key, "a list of at least one item")
+        if value is not None and (not isinstance(value, list) or not (value or empty)):
+            raise self.wrong(key, "a list" if empty else "a list of at least one item")
         return value
 
     def duration(self, key: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from time import localtime, strftime
 
@@ -36,13 +37,13 @@ def load_file(path: Path, options: Options, limits: Limits, cwd: Path) -> Sweep:
         raise InputError(f"{documents[1].where()}: a second document; only runner's files have several.")
     else:
         documents = [overrides.apply(documents[0], options.overrides, limits)]
-    directory = cwd.absolute()
+    absolute = Path(os.path.abspath(cwd / path))
     context = Context(
-        source=str(directory / path),
-        stem_name=stem_name(directory, path.stem, limits),
+        source=str(absolute),
+        stem_name=stem_name(absolute.parent, path.stem, limits),
         options=options,
         limits=limits,
-        cwd=str(directory),
+        cwd=str(cwd.absolute()),
         datetime=now(),
     )
     return _read(dialect, documents, context)

@@ -121,7 +121,7 @@ def span(arguments: Json, where: str, limits: Limits) -> Sequence[int] | Sequenc
 def _groups(fields: Fields, space: Space) -> list[list[Axis]]:
     """The axes in the order written, those that are zipped in one group where its first member stands."""
     partners: dict[str, list[str]] = {}
-    for at, names in enumerate(fields.items("zip") or []):
+    for at, names in enumerate(fields.items("zip", empty=True) or []):
         where = fields.at("zip", at)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{where}: zip takes a list of groups like [[lr, warmup]], not {shorten(names)}.")
@@ -146,7 +146,7 @@ def _groups(fields: Fields, space: Space) -> list[list[Axis]]:
 def _exclude(fields: Fields, space: Space) -> list[Mapping[str, Json]]:
     found: list[Mapping[str, Json]] = []
     known_values: dict[str, set[Hashable]] = {}
-    for at, pattern in enumerate(fields.items("exclude") or []):
+    for at, pattern in enumerate(fields.items("exclude", empty=True) or []):
         where = fields.at("exclude", at)
         if not isinstance(pattern, dict) or not pattern:
             raise InputError(f"{where}: an exclusion is a mapping like {{lr: 0.1}}, not {shorten(pattern)}.")

@@ -234,6 +234,8 @@ BAD = {
         grid("  a: {type: log, base: 10, minval: 1, maxval: 999, count: 2}"),
         r"det\.yaml:5: 'a' cannot be 10 to",
     ),
+    "underflow": (grid("  a: {type: log, base: 0.1, minval: -999, maxval: 1, count: 2}"), r"'a' cannot be 0\.1 to the"),
+    "infinite": (grid("  a: {type: double, minval: -1e308, maxval: 1e308, count: 2}"), r"bounds of 'a' are too large"),
     "huge": (grid("  a: {type: double, minval: 0, maxval: 1, count: 1000000000}"), r"'a' has 1,000,000,000 values"),
     "grid": (
         grid("".join(f"  {n}: {{type: double, minval: 0, maxval: 1, count: 1000}}\n" for n in "abc")),

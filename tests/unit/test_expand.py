@@ -184,6 +184,12 @@ def test_a_value_that_looks_like_the_next_parameter_gets_no_other_jobs_directory
     assert len({job.name for job in found}) == 4
 
 
+def test_zipped_values_that_look_like_their_neighbours_are_told_apart() -> None:
+    zipped = [Axis("a", ["1", "1-B_5"]), Axis("c", ["2", "2"])]
+    block = Block(axes=[zipped, [Axis("b", ["z", "5-B_z"])]], order=("a", "b", "c"))
+    assert len({job.name for job in run(block)}) == 4
+
+
 def test_names_that_are_too_long_are_cut_and_stay_different() -> None:
     axes = [[Axis(name, [f"{letter * 90}" for letter in "xyz"])] for name in ("first", "second", "third")]
     found = run(Block(axes=axes, repeat=2), limits=Limits(directory_chars=120))

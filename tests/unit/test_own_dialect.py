@@ -160,6 +160,10 @@ def test_distributions_draw_as_often_as_samples_says(load: Any) -> None:
     assert {job.params["a"] for job in found} == {"x", "y"}
 
 
+def test_empty_lists_of_groups_and_exclusions_say_nothing(load: Any) -> None:
+    assert load("command: x\nparams: {a: [1, 2]}\nzip: []\nexclude: []").count == 2
+
+
 def test_identical_points_run_once_and_are_counted(load: Any) -> None:
     sweep = load("command: x {a}\nparams: {a: [1, 1, 2]}")
     assert (sweep.count, values(sweep, "a"), sweep.duplicates) == (3, [1, 2], 1)
@@ -248,6 +252,10 @@ BAD = {
     ),
     "uniform": ("command: x\nsamples: 1\nparams: {a: {uniform: [1, 0]}}", r"sweep\.yaml:3: uniform goes from low"),
     "uniform one": ("command: x\nsamples: 1\nparams: {a: {uniform: 3}}", r"sweep\.yaml:3: uniform takes \[low, hi"),
+    "wide": (
+        "command: x\nsamples: 1\nparams: {a: {uniform: [-1e308, 1e308]}}",
+        r"sweep\.yaml:3: the numbers .* are too",
+    ),
     "log": ("command: x\nsamples: 1\nparams: {a: {log_uniform: [0, 1]}}", r"sweep\.yaml:3: log_uniform takes numb"),
     "int": ("command: x\nsamples: 1\nparams: {a: {int_uniform: [0, 1.5]}}", r"sweep\.yaml:3: int_uniform takes w"),
     "normal": ("command: x\nsamples: 1\nparams: {a: {normal: [0, -1]}}", r"sweep\.yaml:3: the deviation"),
@@ -351,3 +359,17 @@ def test_a_relative_path_is_told_as_typed_and_kept_absolute(tmp_path: Path, monk
     Path("s.yaml").write_text("comand: x", encoding="utf-8")
     with pytest.raises(InputError, match=r"^s\.yaml:1: unknown key 'comand'\. Did you mean 'command'\?"):
         load_file(Path("s.yaml"), Options(), LIMITS, Path.cwd())
+
+
+def test_a_file_has_one_source_and_name_wherever_it_is_pushed_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab" / "sub").mkdir(parents=True)
+    (tmp_path / "lab" / "s.yaml").write_text("command: x", encoding="utf-8")
+    found = []
+    for cwd, path in (("lab", "s.yaml"), ("lab/sub", "../s.yaml"), (".", "lab/s.yaml")):
+        monkeypatch.chdir(tmp_path / cwd)
+        sweep = load_file(Path(path), Options(), LIMITS, Path.cwd())
+        found.append((sweep.source, sweep.name))
+        assert sweep.spec.cwd == str(Path.cwd())
+    assert set(found) == {(str(tmp_path / "lab" / "s.yaml"), "lab-s")}

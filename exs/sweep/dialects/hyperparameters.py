@@ -87,18 +87,20 @@ def _bounds(kind: str, fields: Fields, name: str) -> tuple[float, float]:
     low, high = read_bound("minval") or 0, read_bound("maxval") or 0
     if low > high:
         raise InputError(f"{fields.at('minval')}: {name!r} has a minval of {low}, above its maxval of {high}.")
+    if not (math.isfinite(low + high) and math.isfinite(high - low)):
+        raise InputError(f"{fields.at('minval')}: the bounds of {name!r} are too large.")
     return low, high
 
 
-def _base(fields: Fields, name: str, high: float) -> float:
+def _base(fields: Fields, name: str, low: float, high: float) -> float:
     base = fields.number("base")
     base = 10.0 if base is None else float(base)
     try:
-        if base > 0 and math.isfinite(base**high):
+        if base > 0 and math.isfinite(base**high + base**low):
             return base
     except OverflowError:
         pass
-    raise InputError(f"{fields.at('base')}: {name!r} cannot be {base:g} to the power of {high:g}.")
+    raise InputError(f"{fields.at('base')}: {name!r} cannot be {base:g} to the power of {low:g} to {high:g}.")
 
 
 def _draw(kind: str, fields: Fields, name: str) -> Draw:
@@ -108,7 +110,7 @@ def _draw(kind: str, fields: Fields, name: str) -> Draw:
     if kind == "int":
         return distributions.int_uniform(int(low), int(high))
     if kind == "log":
-        return distributions.power(_base(fields, name, high), low, high)
+        return distributions.power(_base(fields, name, low, high), low, high)
     return distributions.uniform(low, high)
 
 
@@ -130,7 +132,7 @@ def _values(kind: str, fields: Fields, name: str, limits: Limits) -> Sequence[Js
     if kind == "int":
         return [round_half_away(step) for step in steps]
     if kind == "log":
-        base = _base(fields, name, high)
+        base = _base(fields, name, low, high)
         return [float(base**step) for step in steps]
     return [float(step) for step in steps]
 
