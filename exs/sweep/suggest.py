@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from exs.errors import InputError
@@ -10,6 +9,8 @@ from exs.errors import InputError
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`Did you mean 'x'?`, or "" when none of `known` is close to `word`."""
+    import difflib  # only for those who made a mistake: 3 ms
+
     close = difflib.get_close_matches(word[:100], list(known)[:1000], n=1, cutoff=0.6)
     return f"Did you mean {close[0]!r}?" if close else ""
 

@@ -160,6 +160,11 @@ def test_distributions_draw_as_often_as_samples_says(load: Any) -> None:
     assert {job.params["a"] for job in found} == {"x", "y"}
 
 
+def test_a_pattern_that_python_warns_about_warns_nobody(load: Any, recwarn: pytest.WarningsRecorder) -> None:
+    assert load("command: x\nmetrics: {a: '[[x]=(.*)'}").spec.metrics == {"a": "[[x]=(.*)"}
+    assert not recwarn.list
+
+
 def test_empty_lists_of_groups_and_exclusions_say_nothing(load: Any) -> None:
     assert load("command: x\nparams: {a: [1, 2]}\nzip: []\nexclude: []").count == 2
 

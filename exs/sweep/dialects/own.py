@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from exs.errors import InputError
 from exs.model import Json, Resources, Spec
@@ -173,7 +174,9 @@ def _metrics(section: Fields) -> dict[str, str]:
     for name in section:
         pattern = section.text(name)
         try:
-            groups = re.compile(pattern or "").groups
+            with warnings.catch_warnings():  # `[[` warns about sets that a later Python may nest
+                warnings.simplefilter("ignore", FutureWarning)
+                groups = re.compile(pattern or "").groups
         except (re.error, OverflowError, RecursionError) as error:
             raise InputError(f"{section.at(name)}: {name!r} is no regular expression: {error}.") from None
         if groups != 1:
