@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exs.cli.session import host, settings
 from exs.errors import NotFound
-from exs.model import JobRow
-from exs.paths import RunDir
+from exs.model import HELD, JobRow
 from exs.view.jobs import selector
 
 if TYPE_CHECKING:
@@ -80,13 +80,26 @@ class JobLog:
     def _local_path(self) -> Path | None:
         """The file, if this machine is the job's node and has it."""
         row = self._row
-        if row.node != host() or not row.log:
+        # The record names the log of the attempt that ended last, which is not the one that runs.
+        if row.node != host() or not row.log or row.state in HELD:
             return None
-        path = Path(row.log)
-        if self._command:
-            spec = self._store.spec(row.experiment, row.spec)
-            path = RunDir(path.parent, "" if spec.job_dirs else row.name).log(self._command, spec.datetime)
-        return path if path.is_file() else None
+        path: Path | None = Path(row.log)
+        if path is not None and self._command:
+            path = _newest(path, self._command, row)
+        return path if path is not None and path.is_file() else None
+
+
+def _newest(other: Path, command: str, row: JobRow) -> Path | None:
+    """The newest log of `command` beside the log `other` of the same job: each attempt writes one of its own."""
+    # With --no-param-dir all jobs share a directory, and the job's name ends their names.
+    suffixes = (f".{row.name}-{row.id}", f".{row.name}", "")
+    suffix = next(suffix for suffix in suffixes if other.name.endswith(suffix))
+    name = re.compile(rf"log\.{re.escape(command)}\.[0-9]{{4}}-.*{re.escape(suffix)}\Z", re.DOTALL)
+    try:
+        found = [path for path in other.parent.iterdir() if name.match(path.name)]
+        return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    except OSError:
+        return None
 
 
 def _from_file(path: Path, offset: int, limit: int) -> LogChunk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +15,7 @@ from exs.cli.selectors import selected, selectors_argument, status_option
 from exs.cli.session import note, open_store
 from exs.errors import InputError, NotFound
 from exs.model import FINAL, JobRow, JobState
-from exs.view.jobs import selector, where
+from exs.view.jobs import place, selector, where
 from exs.view.text import safe_lines
 
 if TYPE_CHECKING:
@@ -120,30 +120,38 @@ def _follow(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink
     """Print what there is and what comes, until the job is over; its commands one after the other."""
     row = _started(store, row)
     names = [name] if name else _commands(store, row)
+    # What earlier attempts wrote does not say that this one has come as far.
+    before = {each: _size(store, row, each) for each in names} if row.attempts > 1 else {}
     for number, each in enumerate(names):
-        later = names[number + 1 :]
+        later = {other: before.get(other, 0) for other in names[number + 1 :]}
         for data in _growing(store, row.id, each, later, lines if number == 0 else None):
             sink.write(data)
 
 
-def _growing(store: Store, job: str, name: str, later: Sequence[str], lines: int | None) -> Iterator[bytes]:
-    """The log of one command as it grows, until the job is over or one of the `later` commands writes."""
+def _growing(store: Store, job: str, name: str, later: Mapping[str, int], lines: int | None) -> Iterator[bytes]:
+    """The log of one command as it grows, until the job is over or one of the `later` commands writes.
+
+    `later`: name -> size of its log before this attempt came to it.
+    """
     offset: int | None = None if lines is not None else 0
-    attempt, told = "", False
+    attempts, size, stale, told = 0, 0, -1, False
     while True:
         row = store.job(job)
-        over = row.state in FINAL or any(_writes(store, row, other) for other in later)
-        if attempt and row.attempt != attempt:
-            note(f"attempt {row.attempts} on {where(row, store.now())}")
-            offset = 0
-        attempt = row.attempt
+        over = row.state in FINAL or any(_size(store, row, other) != old for other, old in later.items())
+        if attempts and row.attempts > attempts:
+            note(f"attempt {row.attempts} on {place(row)}")
+            offset, stale = 0, size
+        attempts = row.attempts
         try:
             log = JobLog(store, row, name)
             if offset is None:
                 offset = log.start_of_last(lines or 0)
-            for chunk in log.pieces(offset):
-                offset = chunk.offset + len(chunk.data)
-                yield chunk.data
+            # Until the new attempt has opened its log, the newest one is that of the attempt before.
+            if over or stale < 0 or log.read(-1).size != stale:
+                stale = -1
+                for chunk in log.pieces(offset):
+                    offset, size = chunk.offset + len(chunk.data), chunk.size
+                    yield chunk.data
         except Unreachable as error:
             if over:
                 yield b"" if offset else _stored_end(row, error, lines)
@@ -157,11 +165,12 @@ def _growing(store: Store, job: str, name: str, later: Sequence[str], lines: int
         time.sleep(_LOOK)
 
 
-def _writes(store: Store, row: JobRow, name: str) -> bool:
+def _size(store: Store, row: JobRow, name: str) -> int:
+    """Size of a command's newest log; 0 where there is none."""
     try:
-        return JobLog(store, row, name).read(-1).size > 0
+        return JobLog(store, row, name).read(-1).size
     except NotFound:
-        return False
+        return 0
 
 
 def _started(store: Store, row: JobRow) -> JobRow:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import pty
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cli.lab import Exs, Lab
 
-from exs.model import JobState, NewJob, Spec
+from cli.lab import Exs, Lab, wait_for
+from exs.model import Claim, JobState, NewJob, Spec
 from exs.store.logs import LogChunk
 from exs.store.push import Origin
 
@@ -74,26 +76,57 @@ def test_an_empty_log_is_empty(exs: Exs, lab: Lab) -> None:
     assert exs("logs", "-n", "3", "resnet/0") == ""
 
 
-def test_another_node_sends_its_log_through_redis(exs: Exs, lab: Lab) -> None:
-    data = bytes(range(256)) * 4000
-    ended(lab, b"wrong file", node="gpu01")
+@contextmanager
+def agent(node: str, lab: Lab, read: Callable[[], bytes]) -> Iterator[None]:
+    """Answers for `node` with whatever `read` gives."""
     over = threading.Event()
 
-    def agent() -> None:
+    def serve() -> None:
         while not over.is_set():
-            request = lab.store.next_log_request("gpu01", 0.2)
+            request = lab.store.next_log_request(node, 0.2)
             if request is not None:
+                data = read()
                 begin = max(0, len(data) + request.offset) if request.offset < 0 else request.offset
-                chunk = LogChunk(data[begin : begin + request.limit], begin, len(data))
-                lab.store.answer_log(request, chunk)
+                lab.store.answer_log(request, LogChunk(data[begin : begin + request.limit], begin, len(data)))
 
-    thread = threading.Thread(target=agent)
+    thread = threading.Thread(target=serve)
     thread.start()
     try:
-        assert exs.start("logs", "resnet/0").communicate(timeout=30) == (data, b"")
+        yield
     finally:
         over.set()
         thread.join()
+
+
+def test_another_node_sends_its_log_through_redis(exs: Exs, lab: Lab) -> None:
+    data = bytes(range(256)) * 4000
+    ended(lab, b"wrong file", node="gpu01")
+    with agent("gpu01", lab, lambda: data):
+        assert exs.start("logs", "resnet/0").communicate(timeout=30) == (data, b"")
+
+
+def test_each_attempt_of_a_followed_job_is_printed_once(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=1, retries=1)
+    path = lab.cwd / "log.train.2026-11-20.08:00:00"
+    path.write_bytes(b"one\n")
+    with agent("laptop", lab, lambda: path.read_bytes()):
+        claim = lab.claim()
+        process = exs.start("logs", "-f", "resnet/0")
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == b"one\n"
+        lab.end(claim, S.CRASHED, log=str(path), exit_code=1)
+
+        def again() -> Claim | None:
+            lab.store.reap()
+            return lab.store.claim(lab.offer(), "second0000")
+
+        claim = wait_for(again, "the second attempt")
+        assert process.stderr.readline() == b"attempt 2 on laptop:0\n"
+        path = lab.cwd / "log.train.2026-11-20.08:00:05"
+        path.write_bytes(b"two\nthree\n")
+        lab.end(claim, log=str(path))
+        assert process.stdout.read() == b"two\nthree\n"
+        assert process.wait(30) == 0
 
 
 def test_a_node_that_does_not_answer_leaves_the_stored_end(exs: Exs, lab: Lab) -> None:
