@@ -131,7 +131,7 @@ class _Tee(threading.Thread):
 
     def _drain(self, path: str) -> None:
         try:
-            with open(path, "rb") as file:
+            with Path(path).open("rb") as file:
                 file.seek(self._offset)
                 data = file.read()
         except OSError:

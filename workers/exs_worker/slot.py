@@ -311,12 +311,10 @@ class Slot(Worker):
 
 def _rq_connection(settings: Settings) -> redis.Redis:
     """RQ forces a time-out of its own on the connection that it gets (415 s), so it gets one of its own."""
-    return redis.Redis.from_url(
-        settings.redis_url,
-        socket_connect_timeout=settings.timing.connect_timeout,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-    )
+    options: dict[str, Any] = {"socket_connect_timeout": settings.timing.connect_timeout}
+    if not settings.redis_url.startswith("unix:"):
+        options["socket_keepalive"] = True
+    return redis.Redis.from_url(settings.redis_url, retry=Retry(NoBackoff(), 0), **options)
 
 
 def _start_of(pid: int) -> int:
