@@ -15,6 +15,8 @@ from exs.view.tables import WHOLE, Column, psql, values
 from exs.view.text import cut, masked, safe, shown, width
 from exs.view.when import duration, until
 
+#: Terminal columns of a crashed job's last line in its note.
+_LAST_WORDS = 60
 #: Results whose extremes stand under the table.
 _EXTREMES = 3
 
@@ -119,10 +121,10 @@ def _suspect(row: JobRow) -> bool:
 def reason(row: JobRow) -> str:
     """Why a job did not end well, or what is odd about it, on one line; "" for nothing to say."""
     if row.state is JobState.CRASHED:
-        detail = safe(row.detail) or (f"exit code {row.exit_code}" if row.exit_code is not None else "")
-        if row.failure in ("", "error") and detail:
-            return detail
-        return f"{row.failure}: {detail}" if detail else row.failure or "crashed"
+        detail = safe(row.detail) or (f"exit code {row.exit_code}" if row.exit_code is not None else "crashed")
+        last = _last_words(row.tail)
+        what = f"{detail}: {last}" if last and row.failure in ("", "error") else detail
+        return what if row.failure in ("", "error") else f"{row.failure}: {what}"
     if _suspect(row):
         return f"last heard of on {place(row)}"
     if row.want and row.state in HELD:
@@ -132,6 +134,12 @@ def reason(row: JobRow) -> str:
     if row.log_dropped and row.state is JobState.DONE:
         return "log cut short"
     return ""
+
+
+def _last_words(tail: str) -> str:
+    """The last line that a program printed, where an exception names itself; "" if it printed nothing."""
+    lines = tail.rstrip().rsplit("\n", 1)
+    return cut(safe(lines[-1].rsplit("\r", 1)[-1].strip()), _LAST_WORDS) if tail else ""
 
 
 def selector(row: JobRow) -> str:

@@ -77,7 +77,7 @@ def mixed() -> list[JobRow]:
         job(3, S.RUNNING, node="gpu02", gpus="0,1", lease_late=40.2, started_at=NOW - 90000),
         job(4, S.QUEUED),
         job(5, S.QUEUED, retry_at=NOW + 12, attempts=1, detail="exit code 3"),
-        job(6, S.CRASHED, failure="error", detail="exit code 3", exit_code=3),
+        job(6, S.CRASHED, failure="error", detail="exit code 3", exit_code=3, tail="\nValueError: no\x1b[2J\n"),
         job(7, S.CRASHED, failure="oom", detail="the kernel killed it: 23.4 GiB of 24 GiB"),
         job(8, S.CANCELED),
     ]
