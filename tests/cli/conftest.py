@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from cli.lab import Exs, Lab, wait_for
 
+from cli.lab import Exs, Lab, wait_for
 from exs.settings import Settings
 from exs.store.store import Store, open_store
 

@@ -4,7 +4,6 @@ import csv
 import io
 
 from cli.lab import Exs, Lab
-
 from exs.model import Failure, JobState
 
 S = JobState

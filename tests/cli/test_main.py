@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli.lab import ROOT, Exs, Lab
 
+from cli.lab import ROOT, Exs, Lab
 from exs.cli.main import VERBS
 
 

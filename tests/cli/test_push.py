@@ -6,8 +6,8 @@ import getpass
 from pathlib import Path
 
 import pytest
-from cli.lab import Exs, Lab
 
+from cli.lab import Exs, Lab
 from exs.model import JobState
 
 S = JobState

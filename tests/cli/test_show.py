@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from cli.lab import Exs, Lab
-
 from exs.model import Failure, JobState
 
 

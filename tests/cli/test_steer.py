@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cli.lab import Exs, Lab
-
 from exs.model import JobState
 
 S = JobState

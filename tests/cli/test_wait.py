@@ -6,7 +6,6 @@ import signal
 import subprocess
 
 from cli.lab import Exs, Lab, wait_for
-
 from exs.model import JobState
 
 S = JobState
