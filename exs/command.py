@@ -5,7 +5,8 @@ Compiled commands are strict JSON, made by `exs.sweep.template`:
     {"argv": [[segment, ...], ...]}             executed directly, one list of segments per word
     {"sh": "bash text", "vars": {name: source}} run by bash; the values arrive in environment variables
 
-A segment is text, `{"value": p}`, or, alone in its word, an option. An option is `{"option": x, "of": p}`:
+A segment is text, `{"value": p}`, or, alone in its word, an option. A value's `"spelled"` maps values of p, as
+canonical JSON, to the texts that stand for them. An option is `{"option": x, "of": p}`:
 `--x value`, `--x` for true, nothing for false; its `"cases"` map the texts of p's values to the values of x.
 A source is `{"value": p}`, or half an option, `{"flag": x, "of": p}` or `{"argument": x, "of": p}`.
 """
@@ -22,6 +23,13 @@ from exs.errors import ExsError
 from exs.model import Json
 
 BASH = "/bin/bash"
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def canonical(value: Json) -> str:
+    """The one JSON text of `value`. Two values are identical if their texts are: 1 and 1.0 are not."""
+    return _encode(value)
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,14 @@ def _word(segments: list[Json], known: Mapping[str, Json]) -> Iterator[str]:
         flag, argument = _option(first["option"], first, known)
         yield from (text for text in (flag, argument) if text is not None)
     else:
-        yield "".join(
-            part if isinstance(part, str) else text_of(_value(part["value"], known), part["value"]) for part in segments
-        )
+        yield "".join(part if isinstance(part, str) else _spelled(part, known) for part in segments)
+
+
+def _spelled(part: Mapping[str, Json], known: Mapping[str, Json]) -> str:
+    name = part["value"]
+    value = _value(name, known)
+    text: str | None = part["spelled"].get(canonical(value)) if "spelled" in part else None
+    return text_of(value, name) if text is None else text
 
 
 def _option(option: str, source: Mapping[str, Json], known: Mapping[str, Json]) -> tuple[str | None, str | None]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePath
 
-from exs.command import text_of
+from exs.command import canonical, text_of
 from exs.errors import ExsError, InputError
 from exs.model import Json, Spec
 from exs.settings import Limits
@@ -21,7 +21,7 @@ from exs.sweep import words as typed_words
 from exs.sweep.context import Context, check_options, stem_name
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
-from exs.sweep.grid import TYPED, Axis
+from exs.sweep.grid import Axis
 from exs.sweep.load import now
 from exs.sweep.model import Options, Sweep
 from exs.sweep.naming import directory_name
@@ -37,17 +37,21 @@ _CALL = re.compile(r"\s*(?P<name>range|choice|interval|glob|shuffle|sort)\((?P<a
 
 @dataclass(frozen=True)
 class _Parameter:
-    """One `key=value` word. `typed`: each value as it stood in the word."""
+    """One `key=value` word. `typed`: each value as it stood in the word; nothing for a range."""
 
     prefix: str
     name: str
     values: Sequence[Json]
     typed: Sequence[str]
 
-    @property
-    def respelled(self) -> bool:
-        """True if some value would not reach the command as it was typed."""
-        return any(typed != _shown(value, self.name) for value, typed in zip(self.values, self.typed, strict=True))
+    def spelled(self) -> dict[str, str]:
+        """How the values were typed that would not reach the command so, by their canonical JSON."""
+        spelled: dict[str, str] = {}
+        shown: dict[str, str | None] = {}
+        for typed, value in zip(self.typed, self.values, strict=False):
+            spelled.setdefault(canonical(value), typed)
+            shown[canonical(value)] = _shown(value, self.name)
+        return {key: typed for key, typed in spelled.items() if typed != shown[key]}
 
 
 def from_words(words: Sequence[str], options: Options, limits: Limits, cwd: Path) -> Sweep:
@@ -59,8 +63,8 @@ def from_words(words: Sequence[str], options: Options, limits: Limits, cwd: Path
     parameters = [part for part in parts if isinstance(part, _Parameter)]
     _check_distinct(parameters)
     block = Block(
-        axes=[_axes(each) for each in parameters if len(each.values) > 1],
-        constants={name: value for each in parameters if len(each.values) == 1 for name, value in _constant(each)},
+        axes=[[Axis(each.name, each.values)] for each in parameters if len(each.values) > 1],
+        constants={each.name: each.values[0] for each in parameters if len(each.values) == 1},
         order=tuple(each.name for each in parameters),
     )
     directory = cwd.absolute()
@@ -123,7 +127,7 @@ def _parameter(match: re.Match[str], word: str, limits: Limits) -> _Parameter:
     if call and call["name"] == "range":
         numbers = [typed_words.value(each, where, limits) for each in call["arguments"].split(",")]
         steps = span([0, *numbers] if len(numbers) == 1 else numbers, where, limits)
-        return _Parameter(match["prefix"], name, steps, [str(step) for step in steps])
+        return _Parameter(match["prefix"], name, steps, ())
     typed = typed_words.elements(call["arguments"] if call else written, where)
     if len(typed) > 1:
         typed = [each.strip() for each in typed]
@@ -148,21 +152,11 @@ def _shown(value: Json, name: str) -> str | None:
         return None
 
 
-def _axes(parameter: _Parameter) -> list[Axis]:
-    axis = Axis(parameter.name, parameter.values)
-    return [axis, Axis(TYPED + parameter.name, parameter.typed)] if parameter.respelled else [axis]
-
-
-def _constant(parameter: _Parameter) -> list[tuple[str, Json]]:
-    pairs: list[tuple[str, Json]] = [(parameter.name, parameter.values[0])]
-    return [*pairs, (TYPED + parameter.name, parameter.typed[0])] if parameter.respelled else pairs
-
-
-def _segments(part: str | _Parameter) -> list[str | Mapping[str, str]]:
+def _segments(part: str | _Parameter) -> list[Json]:
     if isinstance(part, str):
         return [part] if part else []
-    source = TYPED + part.name if part.respelled else part.name
-    return [f"{part.prefix}{part.name}=", {"value": source}]
+    spelled = part.spelled()
+    return [f"{part.prefix}{part.name}=", {"value": part.name, **({"spelled": spelled} if spelled else {})}]
 
 
 def _stem(parts: Sequence[str | _Parameter]) -> str:

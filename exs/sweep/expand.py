@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from exs.command import canonical
 from exs.errors import InputError
 from exs.model import Json, NewJob, Params, Resources
 from exs.settings import Limits
 from exs.sweep.distributions import Draw
-from exs.sweep.grid import TYPED, Axis, Grid, Group, Identity, Row, canonical, fragment
+from exs.sweep.grid import Axis, Grid, Group, Identity, Row, fragment
 from exs.sweep.model import Sweep
 from exs.sweep.naming import unique
 
@@ -93,15 +94,24 @@ def _check_width(block: Block, limits: Limits, source: str) -> None:
 
 
 def commands_digest(commands: Mapping[str, Json], names: Sequence[str] = ()) -> str:
-    """Identity of the commands that a job runs: all, or those of `names`."""
-    chosen = {name: command for name, command in commands.items() if not names or name in names}
-    text = canonical(list(chosen.items())).replace(f'"{TYPED}', '"')
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    """Identity of the commands that a job runs, all or those of `names`; how values are spelled does not count."""
+    chosen = [(name, _unspelled(command)) for name, command in commands.items() if not names or name in names]
+    return hashlib.blake2b(canonical(chosen).encode(), digest_size=8).hexdigest()
+
+
+def _unspelled(command: Mapping[str, Json]) -> Mapping[str, Json]:
+    if "argv" not in command:
+        return command
+    return {"argv": [[_plain(segment) for segment in word] for word in command["argv"]]}
+
+
+def _plain(segment: Json) -> Json:
+    return {"value": segment["value"]} if isinstance(segment, dict) and "spelled" in segment else segment
 
 
 def point_hash(experiment: str, commands_digest: str, params: Params, repeat: int) -> str:
     """16 hex digits that identify a point; the order of the parameters and the spelling of values do not count."""
-    texts = (fragment(name) + canonical(params[name]) for name in sorted(params) if fragment(name))
+    texts = (fragment(name) + canonical(params[name]) for name in sorted(params))
     return _point(_head(experiment, commands_digest), ",".join(texts), repeat)
 
 
@@ -190,12 +200,12 @@ class _Stream:
         swept = [name for group in self.grid.groups for name in group.names] + list(block.draws)
         order = dict.fromkeys([*block.order, *swept, *block.constants])
         self._base = {name: block.constants.get(name) for name in order}
-        named = {name for name in swept if not name.startswith(TYPED)}
+        named = set(swept)
         self._swept = [name for name in order if name in named]
         #: Fragments come as constants, rows in group order, draws; `_sorted` says where each name's stands.
         flat = [*block.constants, *swept]
         places = {name: at for at, name in enumerate(flat)}
-        self._sorted = [places[name] for name in sorted(flat) if fragment(name)]
+        self._sorted = [places[name] for name in sorted(flat)]
         self._fixed = [fragment(name) + canonical(value) for name, value in block.constants.items()]
         self._digest = commands_digest(sweep.spec.commands, block.commands)
         self._experiment = sweep.name
@@ -245,16 +255,14 @@ def _ambiguous(group: Group, namer: Namer) -> bool:
     Names of several parameters are joined by `-`, so two points can only meet if two rows of a group are called
     the same, or one value as the beginning of another that goes on with `-`.
     """
-    shown = [name for name in group.names if not name.startswith(TYPED)]
-    called = [set[int]() for _ in shown]
-    rows = called[0] if len(shown) == 1 else set[int]()
+    called = [set[int]() for _ in group.names]
+    rows = called[0] if len(group.names) == 1 else set[int]()
     joined: list[tuple[int, str]] = []
     for at in range(len(group)):
         values = group.row(at).values
-        values = {name: values[name] for name in shown}
         if _seen(rows, hash(namer(values))):
             return True
-        for column, name in enumerate(shown):
+        for column, name in enumerate(group.names):
             text = namer({name: values[name]})
             called[column].add(hash(text))
             if "-" in text:

@@ -6,11 +6,11 @@ sets of exclusions that a prefix may match, so that a grid of 10^16 points with 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from exs.command import canonical
 from exs.errors import InputError
 from exs.model import Json
 
@@ -19,17 +19,8 @@ MAX_EXCLUSIONS = 1000
 MAX_STATES = 20_000
 #: Groups up to this long keep their rows; longer ones (a range of a million) make each when it is visited.
 KEPT_ROWS = 4096
-#: Prefix of the parameters that keep how a value was typed (`10.`); they are no part of a point's identity.
-TYPED = "_typed."
 
 Identity = Callable[[Json], str]
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-
-
-def canonical(value: Json) -> str:
-    """The one JSON text of `value`. Two values are identical if their texts are: 1 and 1.0 are not."""
-    return _encode(value)
 
 
 @dataclass(frozen=True)
@@ -75,9 +66,8 @@ class Group:
 
     def _unique(self, identity: Identity) -> Sequence[int]:
         seen: dict[tuple[str, ...], int] = {}
-        counted = [values for values, label in zip(self._values, self._labels, strict=True) if label]
         for at in self._kept:
-            seen.setdefault(tuple(identity(values[at]) for values in counted), at)
+            seen.setdefault(tuple(identity(values[at]) for values in self._values), at)
         return list(seen.values()) if len(seen) < len(self._kept) else self._kept
 
     def row(self, at: int) -> Row:
@@ -105,8 +95,8 @@ class Group:
 
 
 def fragment(name: str) -> str:
-    """`"name":` as canonical JSON has it; "" for what is no part of a point's identity."""
-    return "" if name.startswith(TYPED) else f"{canonical(name)}:"
+    """`"name":` as canonical JSON has it."""
+    return f"{canonical(name)}:"
 
 
 def matched_as(value: Json) -> Hashable:

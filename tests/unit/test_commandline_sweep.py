@@ -98,6 +98,11 @@ def test_code_after_c_is_no_parameter() -> None:
     assert commands(sweep) == [["python", "-c", "x=1,2", "a=1"], ["python", "-c", "x=1,2", "a=2"]]
 
 
+def test_spelling_is_no_parameter() -> None:
+    for job in sweep_of("python", "main.py", "a=10.,007", "b=1e3").jobs():
+        assert list(job.params) == ["a", "b"]
+
+
 def test_spelling_is_no_part_of_a_point() -> None:
     def points(word: str) -> set[str]:
         return {job.point for job in sweep_of("python", "main.py", word).jobs()}
