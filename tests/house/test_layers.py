@@ -38,7 +38,12 @@ ONLY = {
     "pynvml": {"exs_worker"},
 }
 #: Modules that may start processes, by any means.
-STARTERS = {"exs/server/launch.py", "exs/server/binary.py", "workers/exs_worker/launch.py", "workers/exs_worker/agent.py"}
+STARTERS = {
+    "exs/server/launch.py",
+    "exs/server/binary.py",
+    "workers/exs_worker/launch.py",
+    "workers/exs_worker/agent.py",
+}
 #: Modules for which the import of what a node needs stands inside functions: a laptop has no need of it.
 LAZY = "cli"
 
@@ -100,11 +105,7 @@ def test_a_module_imports_only_layers_below_it(layer: str, path: Path) -> None:
 
 def test_processes_are_started_in_few_places() -> None:
     starts = re.compile(r"subprocess\.(Popen|run|call|check_)|os\.(system|popen|posix_spawn|exec|spawn)|\bpty\.")
-    found = {
-        str(path.relative_to(ROOT))
-        for _, path in modules()
-        if starts.search(path.read_text(encoding="utf-8"))
-    }
+    found = {str(path.relative_to(ROOT)) for _, path in modules() if starts.search(path.read_text(encoding="utf-8"))}
     assert found <= STARTERS
 
 

@@ -1,0 +1,60 @@
+"""Every command that README.md shows is run, in the order in which it stands there, as its reader would."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from exs.settings import Limits
+from exs.sweep.load import load_file
+from exs.sweep.model import Options
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def exs_on_path(folder: Path) -> str:
+    """A PATH on which `exs` is the code under test, installed or not."""
+    folder.mkdir()
+    launcher = folder / "exs"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m exs "$@"\n')
+    launcher.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_every_command_works(tmp_path: Path) -> None:
+    work = shutil.copytree(ROOT / "deploy" / "examples" / "two-moons", tmp_path / "work")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("EXS_")}
+    env |= {
+        "PATH": exs_on_path(tmp_path / "bin"),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workers'}",
+        "EXS_STATE_DIR": str(tmp_path / "state"),
+    }
+    commands = "".join(blocks("sh"))
+    script = f"set -euxo pipefail\ntrap 'unset EXS_REDIS_URL; exs worker stop --now; exs server stop' EXIT\n{commands}"
+    done = subprocess.run(["bash", "-c", script], cwd=work, env=env, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "plan for two-moons: +12 new" in done.stdout
+    assert "highest accuracy" in done.stdout
+    assert "+6 new" in done.stdout
+    assert "4 new" in done.stdout
+
+
+def test_the_sweep_file_shown_is_one(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^    (name: resnet-lr.*?)^\S", README, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "sweep.yaml"
+    file.write_text(re.sub(r"^ {4}", "", shown, flags=re.MULTILINE))
+    sweep = load_file(file, Options(), Limits(), tmp_path)
+    assert len(list(sweep.jobs())) == 60  # 20 samples, 3 times each
+
+
+def test_the_two_commands_of_a_stranger_are_there() -> None:
+    assert len(blocks("sh setup")) == 2
