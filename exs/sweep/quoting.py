@@ -248,7 +248,7 @@ class _Scanner:
                 self.text, self.at
             )
             self._opaque(min(end.end() + 1, len(self.text)) if end else len(self.text), "a here-document")
-            self.word_starts = True
+            self._mark("operator", 0)
 
     def _parenthesis(self, char: str) -> None:
         if char == "(" and self.word_starts and self.text.startswith("((", self.at):

@@ -26,7 +26,8 @@ _TAKES_NAME = re.compile(r"(printf|test|\[)\Z")
 _WRAPPER = re.compile(
     r"(command|builtin|exec|env|nohup|nice|time|sudo|setsid|stdbuf|timeout|xargs|ionice|taskset|srun)\Z"
 )
-_KEYWORD = re.compile(r"(if|then|elif|else|while|until|do|!|\{|time|coproc)\Z")
+#: Words after which another command begins: also `in`, because of `case x in (x) command`.
+_KEYWORD = re.compile(r"(if|then|elif|else|while|until|do|in|!|\{|time|coproc)\Z")
 _OPTION_OR_NUMBER = re.compile(r"[-+0-9]")
 _CODE_OPTION = re.compile(r"-[A-Za-z]*c[A-Za-z]*\Z|--command\Z")
 _OPTION_WITH_VALUE = re.compile(r"[-+][A-Za-z]*[oO]\Z|--(rcfile|init-file)\Z")
@@ -112,18 +113,22 @@ def _code(words: Sequence[Word], after_operands: bool) -> Iterator[tuple[Slot, s
 
 
 def _command_positions(words: Sequence[Word]) -> list[int]:
-    """Where the name of the command stands; after a wrapper that may be its operand, the next two words."""
-    position = 0
-    while position < len(words) - 1 and (words[position].assigns or _KEYWORD.match(words[position].text)):
-        position += 1
-    found = [position]
-    wanted = 1
-    while wanted and position < len(words):
-        text = posixpath.basename(words[position].text)
-        if _WRAPPER.match(text):
-            wanted = 2
-        elif not _OPTION_OR_NUMBER.match(text) and not words[position].assigns:
-            found.append(position)
+    """Where the name of a command may stand: at the start, and after every word that can begin another."""
+    starts = [0] + [at + 1 for at, word in enumerate(words) if _KEYWORD.match(word.text)]
+    return list(dict.fromkeys(position for start in starts for position in _names_from(words, start)))
+
+
+def _names_from(words: Sequence[Word], start: int) -> Iterator[int]:
+    """The first word from `start` on that is no assignment; after a wrapper also the next two that are no option."""
+    wanted, wrapped = 1, False
+    for position in range(start, len(words)):
+        word = words[position]
+        if word.assigns or (wrapped and _OPTION_OR_NUMBER.match(word.text)):
+            continue
+        yield position
+        if _WRAPPER.match(posixpath.basename(word.text)):
+            wanted, wrapped = 2, True
+        else:
             wanted -= 1
-        position += 1
-    return list(dict.fromkeys(found))
+        if not wanted:
+            return

@@ -68,6 +68,7 @@ class _Compiler:
     style: Style
     aliases: Mapping[str, Alias]
     variables: dict[str, Json] = field(default_factory=dict)
+    chosen: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     def find(self, text: str, at: int) -> Slot | None:
         """The placeholder that starts at `at`, if one does; raises InputError for one that nothing fills."""
@@ -146,11 +147,14 @@ class _Compiler:
 
     def variable(self, kind: str, name: str, source: Mapping[str, Json], text: str) -> str:
         """The environment variable that carries `source`; one that the command itself does not mention."""
-        variable = f"EXS_{kind}_" + re.sub(r"\W", "_", name, flags=re.ASCII)
-        while variable in text or self.variables.get(variable, source) != source:
-            variable += "_"
-        self.variables[variable] = dict(source)
-        return variable
+        key = (kind, name, source.get("of", ""))
+        if key not in self.chosen:
+            variable = f"EXS_{kind}_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+            while variable in text or variable in self.variables:
+                variable += "_"
+            self.chosen[key] = variable
+            self.variables[variable] = dict(source)
+        return self.chosen[key]
 
 
 def compile_command(
@@ -237,12 +241,14 @@ def _check(compiler: _Compiler, pieces: Sequence[Piece], commands: Sequence[Sequ
 
 
 def _check_square(compiler: _Compiler, word: Word) -> None:
-    for slot in word.slots:
-        others = [piece for piece in word.pieces if piece.slot is not slot and (piece.slot or piece.text)]
-        quoted = any(piece.slot is slot and piece.context != "bare" for piece in word.pieces)
-        if slot.square and (others or quoted):
-            raise InputError(
-                f"{compiler.where}: [{slot.name}] stands for the words --{slot.name} VALUE and cannot be "
-                f"{'quoted' if quoted else 'part of a word'}.",
-                f"Write {{{slot.name}}} for the value alone.",
-            )
+    square = next((piece for piece in word.pieces if piece.slot and piece.slot.square), None)
+    if square is None or square.slot is None:
+        return
+    quoted = square.context != "bare"
+    if quoted or any(piece is not square and (piece.slot or piece.text) for piece in word.pieces):
+        name = square.slot.name
+        raise InputError(
+            f"{compiler.where}: [{name}] stands for the words --{name} VALUE and cannot be "
+            f"{'quoted' if quoted else 'part of a word'}.",
+            f"Write {{{name}}} for the value alone.",
+        )

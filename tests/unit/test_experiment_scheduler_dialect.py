@@ -13,8 +13,6 @@ from exs.settings import Limits
 from exs.sweep.load import load_file
 from exs.sweep.model import Options, Sweep
 
-QUICK_START = Path("/work/shared/seeds/experiment-scheduler-quick-start.md")
-
 FILE = """\
 # hp_optimization.yaml
 name: hyper_parameter_optimization
@@ -70,13 +68,6 @@ def test_the_file_of_the_document(tmp_path: Path) -> None:
         "available_cuda: 4 slots with `exs run`; when pushed, only GPU 0, 1, 2, 3 of a node may run these jobs"
     ]
     assert sweep.spec.cwd == str(tmp_path) and not sweep.spec.skip_done
-
-
-@pytest.mark.skipif(not QUICK_START.exists(), reason="the seed documents are not here")
-def test_the_document_itself_loads_unmodified(tmp_path: Path) -> None:
-    text = next(re.finditer(r"```\n(# hp_opt.*?)```", QUICK_START.read_text(), re.DOTALL))[1]
-    assert text == FILE
-    assert load(text, tmp_path).count == 2
 
 
 @pytest.mark.parametrize("key", ["repitition", "repetition"])

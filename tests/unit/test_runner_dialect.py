@@ -14,7 +14,6 @@ from exs.settings import Limits
 from exs.sweep.load import load_file
 from exs.sweep.model import Options, Sweep
 
-README = Path("/work/shared/seeds/runner-readme.md")
 HEAD = "template:\n  run: python run.py {p}\nresource: [0, 1]\n"
 
 
@@ -294,9 +293,39 @@ def test_what_is_wrong_is_said_in_one_sentence(text: str, sentence: str, tmp_pat
     assert sentence in said and said.startswith("params.yaml")
 
 
-@pytest.mark.skipif(not README.exists(), reason="the seed documents are not here")
-def test_every_file_of_the_readme_loads_unmodified(tmp_path: Path) -> None:
-    files = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(files) == 4
-    counts = [load(text, tmp_path).count for text in files if "..." not in text]
-    assert counts == [4, 4, 2]
+@pytest.mark.parametrize("title", ["machine1", "machine2"])
+def test_the_readmes_file_with_titles(title: str, tmp_path: Path) -> None:
+    text = """template:
+  run: python parse.py {file}
+
+resource: [ 0, 1 ]
+
+---
+_title: machine1
+file: [ text.txt.0, text.txt.1 ]
+
+---
+_title: machine2
+file: [ text.txt.3, text.txt.4 ]
+"""
+    first = {"machine1": 0, "machine2": 3}[title]
+    sweep = load(text, tmp_path, title=title)
+    assert [job.name for job in sweep.jobs()] == [f"File_text.txt.{n}" for n in (first, first + 1)]
+
+
+def test_the_readmes_file_with_two_commands(tmp_path: Path) -> None:
+    text = """template:
+  train: python train.py {file}
+  test: python test.py {file}
+
+resource: [ 0, 1 ]
+
+---
+file: [ text.txt.0, text.txt.1 ]
+"""
+    assert load(text, tmp_path).notes[0] == "Tasks: 2, commands to run: 4"
+    only_test = load(text, tmp_path, commands=("test",))
+    assert [typed(only_test, job) for job in only_test.jobs()] == [
+        ["python test.py text.txt.0"],
+        ["python test.py text.txt.1"],
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -140,6 +141,15 @@ def test_a_list_never_needs_a_shell() -> None:
         ("if a; then eval {p}; fi", "`eval`"),
         ("A=1 eval {p}", "`eval`"),
         ("builtin eval {p}", "`eval`"),
+        ("if ((1)) then eval {p}; fi", "`eval`"),
+        ("if [[ a ]] then eval {p}; fi", "`eval`"),
+        ("f() { eval {p}; }; f", "`eval`"),
+        ("case a in (a) eval {p};; esac", "`eval`"),
+        ("cat <<E\nx\nE\neval {p}", "`eval`"),
+        ("cat <<E\nx\nE\na[{p}]=1", "the subscript of an array"),
+        ("a=([{p} {p}]=1)", "the subscript of an array"),
+        ("a\\\n[{p}]=1", "or after a word that goes on in the next line"),
+        ("echo $\\\n((1+{p}))", "or after a $ that goes on in the next line"),
         ("trap 'a {p}' EXIT", "`trap`"),
         ("declare -i x={p}", "`declare`"),
         ("printf -v {p} a", "`printf -v`"),
@@ -246,6 +256,21 @@ def test_runner_joins_the_lines_of_a_folded_command() -> None:
 def test_runner_replaces_only_the_inner_braces() -> None:
     result = compiled("a \"{'temp-temp': {temp-temp}}\"", "runner")
     assert result == {"argv": [["a"], ["{'temp-temp': ", {"value": "temp-temp"}, "}"]]}
+
+
+def test_a_command_longer_than_linux_can_start_is_refused() -> None:
+    assert "longer than 131,071 bytes" in refused("a " + "x" * 131_070)
+    assert "longer than 131,071 bytes" in refused(["a", "x" * 131_072])
+    compiled(["a", "x" * 131_071])
+
+
+@pytest.mark.timeout(20)  # a tenth of a second each; quadratic work in one of them took a minute
+@pytest.mark.parametrize(
+    "text", [unit * 30_000 for unit in ("{", "a[", "( ", "$(", "{p}", "[p] ")] + [f"'{'{p}' * 30_000}'|a"]
+)
+def test_a_hostile_command_is_read_at_once(text: str) -> None:
+    with contextlib.suppress(InputError):
+        compile_command(text, PARAMS, "f.yaml:7")
 
 
 @pytest.mark.parametrize("command", ["", " \n ", "a 'b", 'a "b', "a $(b", "(a"])
