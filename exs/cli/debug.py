@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING
 
 from exs.cli import session
 from exs.errors import EXIT_JOB_FAILED, EXIT_OK, InputError
-from exs.model import Claim, JobState, Outcome
+from exs.model import Claim, JobState, NewJob, Outcome
 from exs.sweep.model import Sweep
+from exs.view.when import duration
 
 if TYPE_CHECKING:
     from exs_worker.attempt import Attempt
     from exs_worker.slotplan import SlotPlan
 
+#: Seconds between two looks at the log.
 _LOOK = 0.05
+_CHUNK = 1 << 20
+#: What a shell reports for a program that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 def run_first(sweep: Sweep, plan: SlotPlan) -> int:
@@ -26,16 +31,35 @@ def run_first(sweep: Sweep, plan: SlotPlan) -> int:
 
     Its stat.json is as before afterwards: a job that was only debugged counts neither as done nor as failed.
     """
-    from exs.store.push import new_id
     from exs_worker import proctree
     from exs_worker.attempt import Attempt
     from exs_worker.place import make_place
 
-    job = next(iter(sweep.jobs()), None)
+    job = next(sweep.jobs(), None)
     if job is None:
         raise InputError(f"{sweep.source} has no job to debug.")
     settings = session.settings()
-    claim = Claim(
+    claim = _claim(sweep, job)
+    proctree.become_subreaper()
+    place = make_place(session.host(), "debug", plan.devices, settings.timing, settings.limits)
+    attempt = Attempt(claim, sweep.spec, place)
+    stat = _Stat(sweep, claim)
+    attempt.prepare()
+    tee = _Tee(attempt)
+    tee.start()
+    try:
+        outcome = _interruptible(attempt)
+    finally:
+        tee.finish()
+        stat.restore()
+    return _report(job.name, outcome)
+
+
+def _claim(sweep: Sweep, job: NewJob) -> Claim:
+    """What a slot would be given."""
+    from exs.store.push import new_id
+
+    return Claim(
         job=new_id(),
         attempt=new_id(),
         number=1,
@@ -49,31 +73,17 @@ def run_first(sweep: Sweep, plan: SlotPlan) -> int:
         force=True,
         created_at=0.0,
     )
-    proctree.become_subreaper()
-    place = make_place(session.host(), "debug", plan.devices, settings.timing, settings.limits)
-    attempt = Attempt(claim, sweep.spec, place)
+
+
+def _interruptible(attempt: Attempt) -> Outcome:
+    """Run it; Ctrl-C ends it as a cancel would, a second one at once."""
     wake, interrupt = os.pipe()
-    attempt.prepare()
-    kept = _Stat(attempt, sweep, job.name)
-    tee = _Tee(attempt)
-    tee.start()
-    try:
-        outcome = _interruptible(attempt, wake, interrupt)
-    finally:
-        tee.finish()
-        kept.restore()
-    if outcome.state is not JobState.DONE:
-        session.note(f"{job.name}: {outcome.state.value} after {outcome.seconds:.1f} s: {outcome.detail}")
-        return EXIT_JOB_FAILED
-    session.note(f"{job.name}: DONE after {outcome.seconds:.1f} s. Log: {attempt.log}")
-    return EXIT_OK
-
-
-def _interruptible(attempt: Attempt, wake: int, interrupt: int) -> Outcome:
-    """Run it; Ctrl-C ends it as a cancel would."""
+    presses = 0
 
     def stop(number: int, frame: object) -> None:
-        attempt.request_stop("cancel")
+        nonlocal presses
+        presses += 1
+        attempt.request_stop("cancel" if presses == 1 else "kill")
         os.write(interrupt, b".")
 
     before = signal.signal(signal.SIGINT, stop)
@@ -81,32 +91,56 @@ def _interruptible(attempt: Attempt, wake: int, interrupt: int) -> Outcome:
         return attempt.run(wake)
     finally:
         signal.signal(signal.SIGINT, before)
+        os.close(wake)
+        os.close(interrupt)
+
+
+def _report(name: str, outcome: Outcome) -> int:
+    """One line about how it went, and where its log is; returns the exit code."""
+    detail = f": {outcome.detail}" if outcome.detail else ""
+    session.note(f"{name}: {outcome.state.value} after {duration(outcome.seconds)}{detail}")
+    if outcome.log:
+        session.note(f"  log  {outcome.log}")
+    if outcome.state is JobState.CANCELED:
+        return _INTERRUPTED
+    return EXIT_OK if outcome.state is JobState.DONE else EXIT_JOB_FAILED
 
 
 class _Stat:
-    """Puts stat.json back as it was."""
+    """The stat.json that the job is going to find, to be put back as it was."""
 
-    def __init__(self, attempt: Attempt, sweep: Sweep, name: str) -> None:
-        from exs.paths import RunDir
+    def __init__(self, sweep: Sweep, claim: Claim) -> None:
+        from exs_worker import rundir
+        from exs_worker.launch import BAD_JOB
 
-        self._path = RunDir(Path(attempt.directory), "" if sweep.spec.job_dirs else name).stat
-        self._before = self._path.read_bytes() if attempt.directory and self._path.is_file() else None
+        self._path: Path | None = None
+        self._before: bytes | None = None
+        try:
+            cwd = rundir.working_directory(sweep.spec.cwd, "")
+            self._path = rundir.find(cwd, sweep.spec.output, claim, sweep.spec.job_dirs).files.stat
+            self._before = self._path.read_bytes()
+        except FileNotFoundError:
+            pass
+        except BAD_JOB:  # the attempt will fail for the same reason, and say so
+            self._path = None
 
     def restore(self) -> None:
-        if self._before is not None:
-            self._path.write_bytes(self._before)
-        else:
+        """Put it back."""
+        if self._path is None:
+            return
+        if self._before is None:
             self._path.unlink(missing_ok=True)
+        else:
+            self._path.write_bytes(self._before)
 
 
 class _Tee(threading.Thread):
-    """Copies the attempt's logs to standard output while they grow, byte for byte."""
+    """Copies the attempt's logs to standard output while they grow, one after the other, byte for byte."""
 
     def __init__(self, attempt: Attempt) -> None:
         super().__init__(daemon=True)
-        self._attempt = attempt
+        self._paths = [Path(log) for log in attempt.logs]
         self._over = threading.Event()
-        self._path = ""
         self._offset = 0
 
     def run(self) -> None:
@@ -118,24 +152,24 @@ class _Tee(threading.Thread):
         self._over.set()
         self.join()
         self._copy()
-        sys.stdout.buffer.flush()
 
     def _copy(self) -> None:
-        path = self._attempt.log
-        if self._path and path != self._path:
-            self._drain(self._path)
+        """Copy what is new. Where the next log exists, the one before it is complete."""
+        while self._paths:
+            complete = len(self._paths) > 1 and self._paths[1].exists()
+            self._drain(self._paths[0])
+            if not complete:
+                return
             self._offset = 0
-        self._path = path
-        if path:
-            self._drain(path)
+            del self._paths[0]
 
-    def _drain(self, path: str) -> None:
+    def _drain(self, path: Path) -> None:
         try:
-            with Path(path).open("rb") as file:
+            with path.open("rb") as file:
                 file.seek(self._offset)
-                data = file.read()
-        except OSError:
+                while data := file.read(_CHUNK):
+                    self._offset += len(data)
+                    sys.stdout.buffer.write(data)
+        except FileNotFoundError:
             return
-        self._offset += len(data)
-        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

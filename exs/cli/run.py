@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from exs.cli import session
 from exs.cli.sweep_options import Request, SweepCommand, origin_of, read_sweep, sweep_options
-from exs.errors import EXIT_JOB_FAILED
+from exs.errors import EXIT_JOB_FAILED, EXIT_OK
 from exs.model import FINAL, JobState, NewJob, Resources
 from exs.sweep.model import Sweep
+from exs.view.counts import counted
 from exs.view.pushed import summary
 
 if TYPE_CHECKING:
+    from exs.store.store import Store
     from exs_worker.slotplan import SlotPlan
 
-#: Points whose needs are looked at before anything is pushed; a larger sweep has no other needs than its beginning.
+#: Points whose needs are looked at before anything is pushed: only a list of tasks, which is short, has several.
 _LOOKED_AT = 2000
+#: Slots that are named one by one.
+_NAMED = 8
+#: What a shell reports for a program that Ctrl-C ended.
+_INTERRUPTED = 130
 
 
 @click.command("run", cls=SweepCommand)
@@ -49,72 +57,46 @@ def command(
     exit code 1 if a job crashed. Ctrl-C asks once, then stops; the same command goes on later.
     """
     from exs_worker import local
+
+    sweep = read_sweep(request)
+    plans = _plans(sweep, gpus, slots, per_gpu, cpus)
+    for line in sweep.notes:
+        session.note(line)
+    if debug:
+        from exs.cli.debug import run_first
+
+        context.exit(run_first(sweep, plans[0]))
+    local.check(plans, dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT)))
+    store = session.open_store()
+    name = _push(store, sweep, request, into, plans)
+    counts = store.counts(name)
+    if any(number for state, number in counts.items() if state not in FINAL):
+        code = _work(store, name, sweep.pool, plans)
+    else:
+        code = _ended(name, counts)
+    context.exit(code)
+
+
+def _plans(sweep: Sweep, gpus: str, slots: Sequence[str], per_gpu: int, cpus: int) -> list[SlotPlan]:
+    """The slots that the options ask for, else the file, else all GPUs or cores; says which GPUs are unchecked."""
+    from exs_worker import local
     from exs_worker.devices import discover
     from exs_worker.slotplan import index_note, plan_slots
 
-    sweep = read_sweep(request)
     found, visible = discover(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    if gpus or slots or cpus:
+    if gpus or slots or cpus or per_gpu != 1:
         plans = plan_slots(found, gpus, slots, per_gpu, cpus, visible)
     elif sweep.local_slots:
         plans = local.local_plans(found, sweep.local_slots, visible)
     else:
         plans = local.default_plans(found, sweep.count, visible)
-    for line in (*sweep.notes, index_note(found, plans)):
-        if line:
-            session.note(line)
-    if debug:
-        from exs.cli.debug import run_first
-
-        context.exit(run_first(sweep, plans[0]))
-    local.check(plans, _needs(sweep))
-    context.exit(_run(sweep, request, into, plans))
+    note = index_note(found, plans)
+    if note:
+        session.note(note)
+    return plans
 
 
-def _needs(sweep: Sweep) -> list[Resources]:
-    found: dict[Resources, None] = {}
-    for number, job in enumerate(_unrestricted(sweep)):
-        if number == _LOOKED_AT:
-            break
-        found[job.resources] = None
-    return list(found)
-
-
-def _run(sweep: Sweep, request: Request, into: bool, plans: Sequence[SlotPlan]) -> int:
-    from exs.cli.list import show_jobs
-    from exs.cli.progress import Run
-    from exs_worker.local import LocalNode
-
-    store = session.open_store()
-    again = {JobState.CRASHED, JobState.CANCELED}
-    if request.force:
-        again |= {JobState.DONE, JobState.PRUNED}
-    pushed = store.push(
-        sweep.name,
-        sweep.spec,
-        _unrestricted(sweep),
-        origin_of(sweep, into),
-        pool=sweep.pool,
-        priority=sweep.priority,
-        retries=sweep.retries,
-        max_running=sweep.max_running,
-        lost_after=sweep.lost_after,
-        again=tuple(again),
-    )
-    session.put([summary("run", replace(pushed, duplicates=sweep.duplicates), session.out_screen())])
-    counts = store.counts(pushed.experiment)
-    if any(n for state, n in counts.items() if state not in FINAL):
-        node = LocalNode.start(session.connected_settings(), plans, sweep.pool, pushed.experiment)
-        final, finished = Run(store, pushed.experiment, node).to_the_end()
-        counts = dict(final)
-        if not finished:
-            session.put([f"stopped. To go on: exs run {_again(request)}"])
-            return 130
-    show_jobs(pushed.experiment)
-    return EXIT_JOB_FAILED if counts.get(JobState.CRASHED) else 0
-
-
-def _unrestricted(sweep: Sweep) -> Iterator[NewJob]:
+def _for_here(sweep: Sweep) -> Iterator[NewJob]:
     """The jobs as the slots here can take them: a file that lists its slots means those, which are these.
 
     runner's `resource` also says how many GPUs a job has; whoever gives other slots on the command line means them.
@@ -125,5 +107,53 @@ def _unrestricted(sweep: Sweep) -> Iterator[NewJob]:
         yield job
 
 
-def _again(request: Request) -> str:
-    return shlex.join(["--", *request.words]) if request.words else shlex.quote(request.file or "")
+def _push(store: Store, sweep: Sweep, request: Request, into: bool, plans: Sequence[SlotPlan]) -> str:
+    """Push what is new or did not succeed, say so; returns the name of the experiment."""
+    again = [JobState.CRASHED, JobState.CANCELED]
+    if request.force:
+        again += [JobState.DONE, JobState.PRUNED]
+    pushed = store.push(
+        sweep.name,
+        sweep.spec,
+        _for_here(sweep),
+        origin_of(sweep, into),
+        pool=sweep.pool,
+        priority=sweep.priority,
+        retries=sweep.retries,
+        max_running=sweep.max_running,
+        lost_after=sweep.lost_after,
+        again=tuple(again),
+    )
+    line = summary("run", replace(pushed, duplicates=sweep.duplicates), session.out_screen())
+    session.put([f"{line}  on {_slots(plans)}"])
+    return pushed.experiment
+
+
+def _slots(plans: Sequence[SlotPlan]) -> str:
+    if len(plans) > _NAMED:
+        return f"{len(plans)} slots, {plans[0].suffix} to {plans[-1].suffix}"
+    return ", ".join(plan.suffix for plan in plans)
+
+
+def _work(store: Store, name: str, pool: str, plans: Sequence[SlotPlan]) -> int:
+    """Work on the experiment until it is done or a person stops it; returns the exit code."""
+    from exs.cli.attend import Attendance
+    from exs_worker.local import LocalNode
+
+    node = LocalNode.start(session.connected_settings(), plans, pool, name)
+    ending = Attendance(store, name, node).to_the_end()
+    if ending.finished:
+        return _ended(name, ending.counts)
+    session.put([f"stopped: {counted(ending.counts, session.out_screen())}", f"  go on  {_same_again()}"])
+    return _INTERRUPTED if ending.interrupted else EXIT_JOB_FAILED
+
+
+def _same_again() -> str:
+    return shlex.join(["exs", *sys.argv[1:]])
+
+
+def _ended(name: str, counts: Mapping[JobState, int]) -> int:
+    from exs.cli.list import show_jobs
+
+    show_jobs(name)
+    return EXIT_JOB_FAILED if counts.get(JobState.CRASHED) else EXIT_OK

@@ -56,6 +56,11 @@ class Attempt:
         self._problem = "the attempt was not prepared."
         self._notes: list[str] = []
 
+    @property
+    def logs(self) -> list[str]:
+        """The log of each command that it runs, in order; one that has not started has no file yet."""
+        return [command.log for command in self._prepared.commands] if self._prepared else []
+
     def request_stop(self, kind: str) -> None:
         """Ask for the end of the attempt, from any thread or signal handler; then write to the `wake` of `run`.
 

@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exs.errors import InputError
+from exs.errors import ExsError, InputError
 from exs.model import Resources
 from exs.settings import Settings
 from exs_worker.devices import Discovery
@@ -84,9 +84,10 @@ class LocalNode:
                 os.setsid()
                 os.close(said_read)
                 os.close(life_write)
-                os.dup2(said_write, 2)
-                os.close(said_write)
+                _detach(said_write)
                 code = serve(settings, plans, (pool,), only=only, lifeline=life_read, quiet=True)
+            except ExsError as error:
+                print(error, file=sys.stderr, flush=True)
             finally:
                 os._exit(code)
         os.close(said_write)
@@ -116,10 +117,20 @@ class LocalNode:
         return data.decode("utf-8", "replace").splitlines()
 
 
-def check(plans: Sequence[SlotPlan], needs: Sequence[Resources]) -> None:
-    """Raise InputError when no job could ever run on these slots."""
-    if needs and not any(serves(plans, need) for need in needs):
-        need = needs[0]
+def _detach(output: int) -> None:
+    """Write to `output` and read nothing: a pipe behind the parent must end with the parent."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, output), (2, output)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(output)
+
+
+def check(plans: Sequence[SlotPlan], needs: Iterable[Resources]) -> None:
+    """Raise InputError when some job could never run on these slots."""
+    for need in needs:
+        if serves(plans, need):
+            continue
         what = (
             "a slot without a GPU" if need.gpus == 0 else f"{need.gpus or 1} GPU{'s' if (need.gpus or 1) > 1 else ''}"
         )
@@ -129,6 +140,6 @@ def check(plans: Sequence[SlotPlan], needs: Sequence[Resources]) -> None:
             what += f" among {', '.join(need.indices)}"
         have = ", ".join(plan.suffix for plan in plans)
         raise InputError(
-            f"every job needs {what}; the slots here are {have}.",
+            f"a job needs {what}; the slots here are {have}.",
             "Choose others with --gpus, --slot or --cpus, or push it for other machines: exs push.",
         )
