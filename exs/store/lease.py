@@ -41,6 +41,11 @@ class Holders(Base):
             )
         return node
 
+    def forgot(self, node: str) -> bool:
+        """True when Redis has no record of a node that registered: it was emptied, or it is another one."""
+        with sentences(self._url):
+            return not self._client.exists(keys.NODE + node)
+
     def slot_dead(self, slots: Sequence[str], why: str) -> int:
         """Put back at once what these dead slots of our node held; returns how many jobs."""
         timing = self.settings.timing

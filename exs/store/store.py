@@ -1,7 +1,7 @@
 """The Store: everything exs does to Redis, in one interface.
 
     producers   push  plan  discard_stage                                             push.py
-    holders     node_up  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
+    holders     node_up  forgot  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
                 release  reap  wait_for_work                                          lease.py
     watchers    experiments  experiment  counts  jobs  job  find  last  workers       look.py
     steering    cancel  retry  remove  remove_experiment                              steer.py

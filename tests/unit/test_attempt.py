@@ -106,7 +106,7 @@ def test_a_job_leaves_runners_files(tmp_path: Path) -> None:
         "text": "it's",
     }
     assert sorted(os.listdir(root)) == sorted([log.name, "param.json", "stat.json"])
-    assert outcome["max_rss"] > 0 and outcome["seconds"] > 0
+    assert outcome["seconds"] > 0
 
 
 def test_a_job_sees_its_identity_and_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,15 @@ def test_the_seed_is_the_parameter_or_follows_from_the_point() -> None:
     assert seed(replace(CLAIM, point="")) != seed(replace(CLAIM, point="", job="other"))
 
 
+def test_the_seed_of_a_sweep_is_a_base_from_which_its_jobs_differ() -> None:
+    def of(point: str, base: str) -> str:
+        return job_environment(replace(CLAIM, point=point), {}, {"EXS_SEED": base}, ())["EXS_SEED"]
+
+    seeds = [of(point, base) for point in ("ab" * 8, "cd" * 8) for base in ("1", "2")]
+    assert len(set(seeds)) == 4 and not {"1", "2"} & set(seeds)
+    assert of("ab" * 8, "1") == seeds[0]
+
+
 def deep() -> Any:
     value: Any = 0
     for _ in range(100_000):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,10 @@ def test_an_expression_that_backtracks_for_ever_is_given_up(monkeypatch: pytest.
 def test_an_expression_that_is_none_names_the_metric(expression: str) -> None:
     with pytest.raises(ValueError, match="metrics: loss"):
         Scanner({"loss": expression})
+
+
+def test_memory_that_a_job_shares_with_its_slot_is_not_called_its_own() -> None:
+    """The kernel counts the copy of the slot that the job was before exec."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert Exit.of(0, own).max_rss == 0
+    assert Exit.of(0, own * 3).max_rss == own * 3 * 1024

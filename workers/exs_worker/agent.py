@@ -19,13 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from exs.errors import RedisUnreachable
+from exs.errors import EXIT_REFUSED, RedisUnreachable
 from exs.settings import Settings
 from exs.store.store import Store
 from exs_worker import janitor, proctree
-from exs_worker.config import SlotConfig
+from exs_worker.config import EXIT_TAKEN, HAND_BACK, SlotConfig
+from exs_worker.gpulock import GpuLock
 from exs_worker.logserve import LogServer
-from exs_worker.main import EXIT_TAKEN
 from exs_worker.slotplan import SlotPlan
 from exs_worker.spool import Spool
 
@@ -36,8 +36,12 @@ STABLE = 10.0
 FIRST_WAIT = 0.5
 #: ... up to this.
 LONGEST_WAIT = 30.0
+#: Seconds between two looks at a GPU that another process has.
+TAKEN_WAIT = 1.0
 #: How often the agent looks at its children while one is being cleared up; otherwise a signal wakes it.
 LOOK = 0.02
+#: The node of `exs run` gives up when slots died so often, one after the other, before any of them had a job.
+BARREN = 3
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class _Seat:
     started: float = 0.0
     wait: float = FIRST_WAIT
     due: float = 0.0
+    taken_by: int | None = None
 
 
 @dataclass
@@ -79,17 +84,17 @@ class Agent:
     spool: Spool
     environment: Mapping[str, str]
     _seats: list[_Seat] = field(default_factory=list)
+    _ended_slots: list[str] = field(default_factory=list)
     _dead: list[str] = field(default_factory=list)
+    _report_at: float = 0.0
+    _barren: int = 0
     _stops: int = 0
 
     def run(self) -> int:
         """Start everything, serve until a signal says stop and every slot has left; returns the exit code."""
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._lifeline_read, self._lifeline_write = os.pipe2(os.O_CLOEXEC)
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)  # its byte in the wake-up pipe is all we want
+        self._listen()
         proctree.become_subreaper()
         janitor.start_up(self.store, self.config.node, self.config.boot, self.spool)
         self._seats = [_Seat(plan) for plan in self.config.plans]
@@ -97,30 +102,38 @@ class Agent:
         logs.start()
         told = 0
         while True:
-            if self._stops > told:
-                told = self._stops
-                self._pass_on()
+            while told < self._stops:
+                told += 1
+                self._pass_on(told)
             self._collect()
-            clear = self._clear_up()
+            clear = janitor.end_orphans(seat.process.pid for seat in self._seats if seat.process) == 0
+            if clear:
+                self._report()
             self._fill_seats()
-            if self._stops and not any(seat.process for seat in self._seats) and clear:
+            if self._stops and clear and not any(seat.process for seat in self._seats):
                 logs.stop()
-                return 0
-            self._sleep(LOOK if not clear else self._until_due())
+                return EXIT_REFUSED if self._given_up else 0
+            self._sleep(self._until_due() if clear else LOOK)
+
+    def _listen(self) -> None:
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)  # its byte in the wake-up pipe is all we want
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stops += 1
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, stop: int) -> None:
         """First stop: slots finish their jobs and leave. Each further one: they hand them back."""
-        busy = [seat for seat in self._seats if seat.process]
-        if self._stops == 1:
-            log.info("stop: %d slots finish their jobs and leave; once more hands the jobs back", len(busy))
+        slots = [seat.process for seat in self._seats if seat.process]
+        if stop == 1:
+            log.info("stop: %d slots finish their jobs and leave; once more hands the jobs back", len(slots))
         else:
-            log.info("stop now: %d slots hand their jobs back", len(busy))
-        for seat in busy:
-            if seat.process is not None:
-                seat.process.send_signal(signal.SIGTERM)
+            log.info("stop now: %d slots hand their jobs back", len(slots))
+        for slot in slots:
+            slot.send_signal(signal.SIGTERM if stop == 1 else HAND_BACK)
 
     def _collect(self) -> None:
         """Notice slots that ended, and bury adopted children."""
@@ -140,39 +153,63 @@ class Agent:
 
     def _ended(self, seat: _Seat, code: int) -> None:
         seat.process = None
+        self._ended_slots.append(seat.name)
         ran = time.monotonic() - seat.started
-        if code == 0:
+        if code == EXIT_TAKEN:
+            seat.due = time.monotonic() + TAKEN_WAIT
+            return
+        if code == 0 or (self._stops and code in (-signal.SIGTERM, -HAND_BACK)):  # told before it could listen
             seat.wait = FIRST_WAIT
             if not self._stops:
                 log.info("slot=%s left", seat.name)
-        elif code == EXIT_TAKEN:
-            seat.wait = max(seat.wait, 2.0)
         else:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             log.error("slot=%s %s; its processes are ended, its job is put back", seat.name, how)
             self._dead.append(seat.name)
             seat.wait = FIRST_WAIT if ran > STABLE else min(seat.wait * 2, LONGEST_WAIT)
+        if ran > STABLE:
+            self._barren = 0
         seat.due = time.monotonic() + (0.0 if ran > STABLE else seat.wait)
 
-    def _clear_up(self) -> bool:
-        """End what dead slots left, then report them; False while something is left to do."""
-        if janitor.end_orphans(seat.process.pid for seat in self._seats if seat.process):
-            return False
-        if self._dead:
-            try:
-                self.store.slot_dead(self._dead, f"its slot on {self.config.node} died")
-            except RedisUnreachable as error:
-                log.warning("cannot report dead slots: %s", error.message)
-                self._sleep(self.settings.timing.reconnect)
-                return False
-            self._dead.clear()
-        return True
+    def _report(self) -> None:
+        """Deliver what slots that ended had finished, then say which of them died; again later if Redis is away."""
+        if not self._ended_slots or time.monotonic() < self._report_at:
+            return
+        try:
+            janitor.deliver(self.store, self.spool)
+            if self._dead:
+                jobs = self.store.slot_dead(self._dead, f"its slot on {self.config.node} died")
+                self._barren = 0 if jobs else self._barren + len(self._dead)
+        except RedisUnreachable as error:
+            log.warning("cannot report slots that ended: %s", error.message)
+            self._report_at = time.monotonic() + self.settings.timing.reconnect
+            return
+        self._dead.clear()
+        self._ended_slots.clear()
+        if self._given_up and not self._stops:
+            log.error("give up: slots of this machine die before they take a job, %d in a row", self._barren)
+            self._stops = 1
+
+    @property
+    def _given_up(self) -> bool:
+        """True for a node that only its own `exs run` needs, and that gets nowhere."""
+        return self.config.lifeline >= 0 and self._barren >= BARREN * len(self._seats)
 
     def _fill_seats(self) -> None:
         now = time.monotonic()
         for seat in self._seats:
-            if seat.process is None and not self._stops and now >= seat.due:
+            if seat.process is None and not self._stops and now >= seat.due and self._gpus_free(seat, now):
                 self._start(seat, now)
+
+    def _gpus_free(self, seat: _Seat, now: float) -> bool:
+        """Look before a process is started for it; what matters is that the slot locks them."""
+        holders = (GpuLock(name).holder_pid() for name in seat.plan.locks)
+        holder = next((pid for pid in holders if pid is not None), None)
+        if holder is not None and holder != seat.taken_by:
+            log.warning("wait for %s: process %s has it", seat.plan.suffix, holder or "of another user")
+        seat.taken_by = holder
+        seat.due = now if holder is None else now + TAKEN_WAIT
+        return holder is None
 
     def _start(self, seat: _Seat, now: float) -> None:
         config, plan = self.config, seat.plan
@@ -190,11 +227,12 @@ class Agent:
             lifeline=self._lifeline_read,
             quiet=config.quiet,
         ).to_word()
-        # -c would put the current directory first on the path: a user's own redis.py must not become ours.
-        code = "import sys; sys.path[:1] = []; from exs_worker.main import main; main()"
+        # -c puts the current directory on the path: a user's own redis.py must not become ours.
+        code = "import sys; '' in sys.path and sys.path.remove(''); from exs_worker.main import main; main()"
         seat.process = subprocess.Popen(
             [sys.executable, "-c", code, word],
             stdin=subprocess.DEVNULL,
+            stdout=2,  # what a library prints is no output of `exs run`
             env=dict(self.environment),
             start_new_session=True,
             pass_fds=(self._lifeline_read,),
@@ -203,6 +241,8 @@ class Agent:
 
     def _until_due(self) -> float:
         waiting = [seat.due for seat in self._seats if seat.process is None and not self._stops]
+        if self._ended_slots:
+            waiting.append(self._report_at)
         return max(LOOK, min(waiting) - time.monotonic()) if waiting else 60.0
 
     def _sleep(self, seconds: float) -> None:

@@ -1,12 +1,20 @@
-"""What the agent tells a slot process when it starts it: one JSON word on its command line, nothing secret."""
+"""What agent and slot say to each other: configuration on the command line, a signal, exit codes. Nothing secret."""
 
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from exs.model import Offer
+
+#: Exit code of a slot whose GPU another process holds; the agent waits and tries again.
+EXIT_TAKEN = 75
+#: Exit code of a slot that failed for a reason of its own (EX_SOFTWARE).
+EXIT_BUG = 70
+#: From the agent to a slot: leave and hand the job back, as two SIGTERMs ask.
+HAND_BACK = signal.SIGUSR1
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from exs.model import Fenced
 from exs.store.store import Store
 from exs_worker import proctree
+from exs_worker.place import WORKER_PID, WORKER_START
 from exs_worker.proctree import Proc
 from exs_worker.spool import Spool
 
@@ -20,9 +21,14 @@ GRACE = 0.5
 
 
 def start_up(store: Store, node: str, boot: str, spool: Spool) -> None:
-    """Clear up after agents and slots of this node that died: processes, leases, undelivered outcomes."""
+    """Clear up after agents and slots of this node that died: processes, undelivered outcomes, leases."""
     end_survivors()
+    deliver(store, spool)  # first: what a dead slot had finished is not lost with it
     report_dead_slots(store, node, boot)
+
+
+def deliver(store: Store, spool: Spool) -> None:
+    """Deliver what is in the spool. Raises RedisUnreachable; what is left stays there."""
     for item, answer in spool.deliver(store):
         kept = "stored" if answer is Fenced.OURS else f"refused ({answer.value})"
         log.info("deliver the spooled outcome of job=%s attempt=%s: %s", item.job, item.attempt, kept)
@@ -31,7 +37,7 @@ def start_up(store: Store, node: str, boot: str, spool: Spool) -> None:
 def end_survivors() -> None:
     """End the processes of attempts whose slot no longer lives (F5)."""
     for attempt, procs in proctree.survivors().items():
-        orphans = [proc for proc in procs if not _slot_lives(proc)]
+        orphans = [proc for proc in procs if _is_orphan(proc)]
         if orphans:
             log.warning("end %d processes that attempt=%s left behind", len(orphans), attempt)
             stuck = proctree.end(orphans, GRACE)
@@ -66,17 +72,17 @@ def end_orphans(keep: Iterable[int]) -> int:
     return len(living)
 
 
-def _slot_lives(proc: Proc) -> bool:
-    """True when the slot process named in this process's environment is still that slot."""
+def _is_orphan(proc: Proc) -> bool:
+    """True when the slot process named in this process's environment no longer lives.
+
+    A process of another container is its own agent's business: its pids mean nothing here.
+    """
     try:
         environ = Path(f"/proc/{proc.pid}/environ").read_bytes().split(b"\0")
+        if os.stat(f"/proc/{proc.pid}/ns/pid").st_ino != os.stat("/proc/self/ns/pid").st_ino:
+            return False
     except OSError:
         return False
     names = dict(entry.split(b"=", 1) for entry in environ if b"=" in entry)
-    pid, name = names.get(b"EXS_WORKER_PID", b""), names.get(b"EXS_WORKER", b"")
-    if not pid.isdigit() or not name:
-        return False
-    try:
-        return name in Path(f"/proc/{int(pid)}/cmdline").read_bytes()
-    except OSError:
-        return False
+    pid, start = (names.get(name.encode(), b"") for name in (WORKER_PID, WORKER_START))
+    return pid.isdigit() and start.isdigit() and not proctree.alive(Proc(int(pid), int(start)))

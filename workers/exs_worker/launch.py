@@ -54,8 +54,9 @@ def job_environment(
 ) -> dict[str, str]:
     """The environment of one attempt, but for the names of its files. `given` is the sweep's `env`.
 
-    `EXS_PARAMS` is the parameters as JSON; `EXS_SEED` the parameter `seed` where it is a whole number, else 31 bits
-    derived from the point, so that a re-run of a point has the same seed on every machine.
+    `EXS_PARAMS` is the parameters as JSON. `EXS_SEED` is the parameter `seed` where it is a whole number, else 31 bits
+    derived from the point, so that a re-run of a point has the same seed on every machine; an `EXS_SEED` in `given`
+    is the base of the whole sweep, from which each job's is derived.
     """
     params = json.dumps(claim.params, allow_nan=False)
     return {
@@ -65,7 +66,7 @@ def job_environment(
         "EXS_EXPERIMENT": claim.experiment,
         "EXS_ATTEMPT": claim.attempt,
         "EXS_PARAMS": params,
-        "EXS_SEED": str(seed(claim)),
+        "EXS_SEED": str(seed(claim, given.get("EXS_SEED", ""))),
         **pinning(devices),
     }
 
@@ -79,12 +80,15 @@ def pinning(devices: Sequence[str]) -> dict[str, str]:
     return pinned
 
 
-def seed(claim: Claim) -> int:
-    """The seed that a job is given."""
+def seed(claim: Claim, base: str = "") -> int:
+    """The seed that a job is given, derived from `base` and its point."""
     given = claim.params.get("seed")
     if isinstance(given, int) and not isinstance(given, bool):
         return given
-    return zlib.crc32((claim.point or claim.job).encode("utf-8", "replace")) & 0x7FFFFFFF
+    own = claim.point or claim.job
+    return (
+        zlib.crc32(f"{base}/{own}".encode("utf-8", "replace") if base else own.encode("utf-8", "replace")) & 0x7FFFFFFF
+    )
 
 
 def spawn(argv: Sequence[str], env: Mapping[str, str], cwd: str, output: int) -> Child:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 from exs.errors import RedisUnreachable
-from exs.model import Fenced, Offer
+from exs.model import Claim, Fenced, Offer
 from exs.settings import Timing
 from exs.store.store import Store
 from exs_worker.attempt import Attempt
@@ -43,6 +43,7 @@ class Keeper(threading.Thread):
         self._register = register
         self._orphaned = orphaned
         self._held: Attempt | None = None
+        self._shouted = ""
         self._stop_read, self._stop_write = os.pipe()
 
     def hold(self, attempt: Attempt) -> None:
@@ -58,6 +59,7 @@ class Keeper(threading.Thread):
         os.write(self._stop_write, b".")
 
     def run(self) -> None:
+        """The thread: until `stop`."""
         poller = select.poll()
         poller.register(self._stop_read, select.POLLIN)
         if self._lifeline >= 0:
@@ -69,27 +71,45 @@ class Keeper(threading.Thread):
                     return
                 poller.unregister(self._lifeline)
                 self._orphaned()
-            wait = self._timing.renew if self.run_once() else self._timing.reconnect
+            attempt = self._held
+            try:
+                good = attempt is None or self._renew(attempt)
+            except Exception:  # whatever it is: a thread that ended would give every later job away
+                log.exception("cannot renew")
+                good = False
+            wait = self._timing.renew if good else self._timing.reconnect
 
-    def run_once(self) -> bool:
-        """Renew for what is held; False when Redis did not answer. The job runs on meanwhile (R6)."""
-        attempt = self._held
-        if attempt is None:
-            return True
+    def _renew(self, attempt: Attempt) -> bool:
+        """Renew once; False when Redis did not answer. The job runs on meanwhile (R6)."""
         claim = attempt.claim
         try:
             renewed, known = self._store.renew(claim.job, claim.attempt, self._offer, attempt.directory, attempt.log)
             if not known:
                 self._register()
+            forgotten = renewed.fence is Fenced.GONE and self._store.forgot(self._offer.node)
         except RedisUnreachable as error:
             log.warning("cannot renew job=%s attempt=%s: %s", claim.job, claim.attempt, error.message)
             return False
-        if renewed.fence is not Fenced.OURS:
-            if self._held is attempt:
-                log.warning("fenced out of job=%s attempt=%s: ending its processes", claim.job, claim.attempt)
-                attempt.request_stop("fenced")
-                self._wake()
+        if self._held is not attempt:
+            return True
+        if forgotten:
+            self._shout(claim)
+        elif renewed.fence is not Fenced.OURS:
+            log.warning("fenced out of job=%s attempt=%s: ending its processes", claim.job, claim.attempt)
+            self._stop_attempt(attempt, "fenced")
         elif renewed.want in ("cancel", "kill"):
-            attempt.request_stop(renewed.want)
-            self._wake()
+            self._stop_attempt(attempt, renewed.want)
         return True
+
+    def _stop_attempt(self, attempt: Attempt, want: str) -> None:
+        attempt.request_stop(want)
+        self._wake()
+
+    def _shout(self, claim: Claim) -> None:
+        """Nobody removed the job: the whole queue is gone. That is no reason to end days of work."""
+        if self._shouted != claim.attempt:
+            self._shouted = claim.attempt
+            log.error(
+                "this Redis knows neither job=%s nor this node: was it emptied, or replaced? The job runs on",
+                claim.job,
+            )

@@ -7,6 +7,7 @@ whose `param.json` says that it is that job's (F48, F49).
 from __future__ import annotations
 
 import json
+import logging
 import os
 import stat
 import threading
@@ -19,6 +20,8 @@ from exs.paths import RunDir, safe_file_name
 from exs.store.logs import LogChunk, LogRequest
 from exs.store.store import Store
 from exs_worker.rundir import working_directory
+
+log = logging.getLogger("exs.worker")
 
 
 class LogServer(threading.Thread):
@@ -36,10 +39,14 @@ class LogServer(threading.Thread):
         self._stopped.set()
 
     def run(self) -> None:
+        """The thread: until `stop`."""
         while not self._stopped.is_set():
             try:
                 self.run_once()
             except RedisUnreachable:
+                self._stopped.wait(self._store.settings.timing.reconnect)
+            except Exception:  # one record that nobody foresaw must not silence every other log
+                log.exception("cannot serve a log")
                 self._stopped.wait(self._store.settings.timing.reconnect)
 
     def run_once(self) -> None:
@@ -49,8 +56,12 @@ class LogServer(threading.Thread):
             return
         try:
             chunk = read_log(self._store, request, self._store.settings.limits.log_chunk, self._workdir)
+        except RedisUnreachable:
+            raise
         except (ExsError, OSError) as error:
             chunk = LogChunk(b"", 0, 0, str(error))
+        except (ValueError, OverflowError, TypeError) as error:  # hostile offsets, paths, records
+            chunk = LogChunk(b"", 0, 0, f"the request makes no sense: {error}.")
         self._store.answer_log(request, chunk)
 
 

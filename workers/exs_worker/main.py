@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import time
-from dataclasses import replace
 from types import FrameType
 
 import redis
@@ -16,18 +14,14 @@ from exs import paths, settings
 from exs.errors import ExsError, RedisUnreachable
 from exs.store.store import open_store
 from exs_worker import proctree
-from exs_worker.config import SlotConfig
+from exs_worker.config import EXIT_BUG, EXIT_TAKEN, HAND_BACK, SlotConfig
 from exs_worker.gpulock import GpuLock
+from exs_worker.journal import set_up_log
 from exs_worker.place import make_place
 from exs_worker.slot import Slot
 from exs_worker.spool import Spool
 
 log = logging.getLogger("exs.worker")
-
-#: Exit code of a slot whose GPU another process holds; the agent waits and tries again.
-EXIT_TAKEN = 75
-#: Reserved for the environment of jobs: which slot process runs them, to tell survivors from the living.
-WORKER_PID, WORKER_NAME = "EXS_WORKER_PID", "EXS_WORKER"
 
 
 def main() -> None:
@@ -41,12 +35,6 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def set_up_log(quiet: bool = False) -> None:
-    """Lines of the agent and its slots: time, level, sentence, on standard error. `quiet`: only what goes wrong."""
-    level = logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S")
-
-
 def run(config: SlotConfig) -> int:
     """The life of one slot; returns its exit code."""
     leaving = _Leaving()
@@ -58,13 +46,13 @@ def run(config: SlotConfig) -> int:
     proctree.become_subreaper()
     given = settings.load()
     place = make_place(config.node, config.name, config.devices, given.timing, given.limits, config.workdir)
-    place = replace(place, env={**place.env, WORKER_PID: str(os.getpid()), WORKER_NAME: config.name})
     store = open_store(given.redis_url, given)
     spool = Spool(paths.state_dir(configured=given.state_dir).spool)
     while not leaving.asked:
         try:
-            Slot(store, given, config, place, spool).work(logging_level="WARNING")
-            return 0
+            slot = Slot(store, given, config, place, spool, lambda: leaving.asked)
+            slot.work(logging_level="WARNING")
+            return 0 if slot.stopped else EXIT_BUG
         except (redis.ConnectionError, redis.TimeoutError, RedisUnreachable) as error:
             log.warning("cannot register slot=%s: %s", config.name, settings.masked_url(str(error)))
             time.sleep(given.timing.reconnect)
@@ -76,7 +64,7 @@ class _Leaving:
 
     def __init__(self) -> None:
         self.asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, HAND_BACK):
             signal.signal(number, self._note)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 

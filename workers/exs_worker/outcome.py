@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,13 +31,19 @@ class Exit:
 
     code: int | None = None
     signal: int | None = None
-    max_rss: int = 0  #: bytes
+    max_rss: int = 0  #: bytes, 0 for unknown
 
     @classmethod
     def of(cls, status: int, max_rss_kib: int) -> Exit:
-        """From what `os.wait4` says. The kernel counts the memory before exec too: never less than the slot's own."""
+        """From what `os.wait4` says.
+
+        The kernel counts what the process was before exec, a copy of this one: a job that needed less memory than
+        its slot ever did cannot be measured, and 0 says so.
+        """
         code = os.waitstatus_to_exitcode(status)
-        return cls(code if code >= 0 else None, -code if code < 0 else None, max_rss_kib * 1024)
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        rss = max_rss_kib * 1024 if max_rss_kib > own else 0
+        return cls(code if code >= 0 else None, -code if code < 0 else None, rss)
 
 
 def signal_name(number: int) -> str:

@@ -7,8 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from exs.settings import Limits, Timing
+from exs_worker import proctree
 from exs_worker.launch import base_environment
 from exs_worker.outcome import OomCounter
+
+#: In the environment of every job: the slot process that runs it.
+WORKER_NAME, WORKER_PID, WORKER_START = "EXS_WORKER", "EXS_WORKER_PID", "EXS_WORKER_START"
 
 
 @dataclass(frozen=True)
@@ -38,5 +42,15 @@ def make_place(
     workdir: str = "",
     redis_env_names: Collection[str] = (),
 ) -> Place:
-    """The place of this slot process, made once. Jobs inherit this process's environment but `redis_env_names`."""
-    return Place(node, slot, devices, base_environment(os.environ, redis_env_names), timing, limits, workdir)
+    """The place of this slot process, made once. Jobs inherit this process's environment but `redis_env_names`.
+
+    `EXS_WORKER_PID` and `EXS_WORKER_START` tell a later agent whether the slot that a process belongs to still lives.
+    """
+    own = proctree.read(os.getpid())
+    env = {
+        **base_environment(os.environ, redis_env_names),
+        WORKER_NAME: slot,
+        WORKER_PID: str(os.getpid()),
+        WORKER_START: str(own.proc.start if own else 0),
+    }
+    return Place(node, slot, devices, env, timing, limits, workdir)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -15,10 +16,12 @@ from exs.errors import Refused
 from exs.settings import Settings
 from exs.store.store import open_store
 from exs_worker.agent import Agent, NodeConfig
-from exs_worker.main import log, set_up_log
+from exs_worker.journal import set_up_log
 from exs_worker.node import Agents, boot_id
 from exs_worker.slotplan import SlotPlan
 from exs_worker.spool import Spool
+
+log = logging.getLogger("exs.worker")
 
 
 def serve(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from exs.errors import BrokenRecord, RedisUnreachable
+from exs.errors import BrokenRecord
 from exs.model import Failure, Fenced, JobState, Offer, Outcome
 from exs.store.store import Store
 
@@ -65,16 +65,16 @@ class Spool:
                 with contextlib.suppress(OSError):
                     path.rename(path.with_suffix(".broken"))
 
-    def deliver(self, store: Store) -> list[tuple[Spooled, Fenced]]:
-        """Deliver everything that is there; returns what became of each. Stops early when Redis goes away."""
-        answers: list[tuple[Spooled, Fenced]] = []
+    def deliver(self, store: Store) -> Iterator[tuple[Spooled, Fenced]]:
+        """Deliver everything that is there, and yield what became of each. Raises RedisUnreachable.
+
+        What Redis knows nothing of stays: it may be an empty Redis that was started instead of the right one.
+        """
         for path, item in self.items():
-            try:
-                answers.append((item, hand_over(store, item)))
-            except RedisUnreachable:
-                break
-            path.unlink(missing_ok=True)
-        return answers
+            answer = hand_over(store, item)
+            if answer is not Fenced.GONE:
+                path.unlink(missing_ok=True)
+            yield item, answer
 
 
 def hand_over(store: Store, item: Spooled) -> Fenced:

@@ -1,0 +1,71 @@
+"""One outcome into Redis, however long that takes: on disk meanwhile, under the fence of its attempt."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from exs.errors import RedisUnreachable
+from exs.model import Fenced
+from exs.store.store import Store
+from exs_worker.contact import Contact
+from exs_worker.spool import Spool, Spooled, hand_over
+
+log = logging.getLogger("exs.worker")
+
+
+class Delivery:
+    """Delivers the outcomes of one slot. `leaving` says whether the slot was told to stop, `pause` is in seconds."""
+
+    def __init__(self, store: Store, spool: Spool, contact: Contact, leaving: Callable[[], bool], pause: float) -> None:
+        self._store = store
+        self._spool = spool
+        self._contact = contact
+        self._leaving = leaving
+        self._pause = pause
+        self._left: tuple[Spooled, Path] | None = None
+
+    def deliver(self, item: Spooled, send: Callable[[Spooled], Fenced]) -> None:
+        """Call `send` until Redis takes the outcome. A slot that leaves meanwhile leaves it in the spool."""
+        spooled: Path | None = None
+        while True:
+            try:
+                fence = send(item)
+                break
+            except RedisUnreachable as error:
+                self._contact.lost(error)
+                spooled = spooled or self._keep(item)
+                if self._leaving() and spooled is not None:
+                    log.warning("leave the outcome of job=%s in %s", item.job, spooled)
+                    self._left = item, spooled
+                    return
+                time.sleep(self._pause)
+        self._contact.made()
+        self._settle(item, fence, spooled)
+
+    def deliver_left(self) -> None:
+        """Try once more what was left. Raises RedisUnreachable; it is in the spool then."""
+        if self._left is not None:
+            item, path = self._left
+            self._settle(item, hand_over(self._store, item), path)
+            self._left = None
+
+    def _keep(self, item: Spooled) -> Path | None:
+        """Where the outcome lies now; None where the disk does not take it, and memory must do."""
+        with contextlib.suppress(OSError):
+            return self._spool.put(item)
+        return None
+
+    def _settle(self, item: Spooled, fence: Fenced, spooled: Path | None) -> None:
+        if fence is Fenced.GONE and self._store.forgot(item.offer.node):
+            # The queue was emptied or replaced under us. Should the right one come back, it gets its result.
+            path = spooled or self._keep(item)
+            log.error("this Redis does not know job=%s; its outcome is kept in %s", item.job, path)
+            return
+        if spooled is not None:
+            spooled.unlink(missing_ok=True)
+        if fence is not Fenced.OURS:
+            log.warning("refused: the outcome of job=%s attempt=%s is %s", item.job, item.attempt, fence.value)
