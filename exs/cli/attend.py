@@ -27,6 +27,9 @@ _LOOK = 0.1
 #: Seconds in which nothing runs and nothing changes, after which we say so.
 _STILL = 15.0
 
+#: Seconds in which two interrupts are one press: `timeout` and `uv run` pass on what the terminal has sent already.
+_ONE_PRESS = 0.3
+
 #: How far the node has been told to go: not to stop, to finish its jobs, to hand them back.
 _GO_ON, _FINISH, _HAND_BACK = range(3)
 
@@ -51,6 +54,7 @@ class Attendance:
         self._counts: Mapping[JobState, int] = {}
         self._wanted = self._told = _GO_ON
         self._interrupts = 0
+        self._pressed_at = 0.0
         self._interrupted = self._asking = self._away = self._said_still = False
         self._changed_at = time.monotonic()
 
@@ -113,7 +117,10 @@ class Attendance:
     # ------------------------------------------------------------ Ctrl-C
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
-        self._interrupts += 1
+        now = time.monotonic()
+        if now - self._pressed_at > _ONE_PRESS:
+            self._interrupts += 1
+        self._pressed_at = now
 
     def _pass_on(self) -> None:
         """Hear what the person wants and tell the node, one step per look: two signals at once would arrive as one."""
