@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from exs.errors import InputError
+from exs.paths import NAME
 
 MIB = 1 << 20
 
@@ -101,12 +102,15 @@ class Settings:
         return f"Settings(redis_url={masked_url(self.redis_url)!r}, node={self.node!r})"
 
 
-_PASSWORD = re.compile(r"(?<=://)([^@/\s]*)@")
+#: Redis passwords are often typed with a slash in them, which ends the user part of any other URL.
+_PASSWORD = re.compile(
+    r"(?<=redis://)\S*(?=@)|(?<=rediss://)\S*(?=@)|(?<=://)[^@/\s]*(?=@)|(?<=[?&]password=)(?!\*\*\*)[^&\s'\"]+"
+)
 
 
 def masked_url(text: str) -> str:
     """`text` with the user and password of any URL in it replaced by ***."""
-    return _PASSWORD.sub("***@", text)
+    return _PASSWORD.sub("***", text)
 
 
 def config_file(env: Mapping[str, str]) -> Path:
@@ -136,7 +140,18 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
             "Set EXS_RENEW or EXS_LEASE.",
         )
     top = {name: given[name][0] for name in _TEXTS if name in given}
+    if "node" in top:
+        check_node(*given["node"])
     return Settings(timing=timing, limits=_build(Limits, given), **top)
+
+
+def check_node(name: str, where: str) -> None:
+    """Raise InputError, beginning with `where`, for a name that a node cannot have: names of slots begin with it."""
+    if not NAME.match(name) or len(name) > Limits.name_chars:
+        raise InputError(
+            f"{where}: {name[:80]!r} cannot name a machine.",
+            "Use letters, digits, . _ and -, and begin with a letter or digit.",
+        )
 
 
 _TEXTS = ("redis_url", "node", "state_dir", "redis_server")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -16,23 +17,34 @@ from redis.retry import Retry
 from exs.errors import InputError, RedisRefused, RedisUnreachable
 from exs.settings import Timing, masked_url
 
+_CHECK = "Is EXS_REDIS_URL right, and the server up?"
+
 
 def connect(url: str, timing: Timing) -> redis.Redis:
     """A client for `url`, not yet connected. Raises InputError for a URL that is none."""
     try:
+        _check_database(url)
         return redis.Redis.from_url(
             url,
             decode_responses=False,
+            encoding_errors="backslashreplace",  # a path that is not UTF-8 must not keep an outcome from being stored
             socket_connect_timeout=timing.connect_timeout,
             socket_timeout=timing.socket_timeout,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )
-    except ValueError as error:
+    except ValueError:  # its text may quote a password that was not recognised as one
         raise InputError(
-            f"{masked_url(url)!r} is not a Redis URL: {error}.",
-            "Write redis://host:6379, rediss://host:6380 or unix:///path/to/socket in EXS_REDIS_URL.",
+            f"{masked_url(url)!r} is not a Redis URL.",
+            "Write redis://host:6379/0, rediss://host:6380 or unix:///path/to/socket; a / in a password is %2F.",
         ) from None
+
+
+def _check_database(url: str) -> None:
+    """Raise ValueError for a database that is no number, which redis-py takes for number 0."""
+    parts = urlsplit(url)
+    if parts.scheme in ("redis", "rediss") and not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
+        raise ValueError("the database is no number")
 
 
 @contextmanager
@@ -42,27 +54,47 @@ def sentences(url: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.AuthenticationError as error:
-        raise RedisUnreachable(f"Redis at {where} refused the user or password: {error}.") from None
+        raise RedisUnreachable(f"Redis at {where} refused the user or password: {_said(error)}.") from None
     except redis.exceptions.TimeoutError:
         raise RedisUnreachable(f"Redis at {where} does not answer (timed out).", "Try: exs doctor") from None
-    except redis.exceptions.ConnectionError as error:
-        reason = masked_url(str(error)).rstrip(".")
+    except (redis.exceptions.ConnectionError, UnicodeError) as error:
         raise RedisUnreachable(
-            f"cannot reach Redis at {where}: {reason}.", "Is EXS_REDIS_URL right, and the server up?"
+            f"cannot reach Redis at {where}: {_said(error)}.", "Is EXS_REDIS_URL right, and the server up?"
         ) from None
-    except redis.exceptions.NoPermissionError as error:
-        raise RedisRefused(f"Redis at {where} does not permit this user to do that: {error}.") from None
-    except (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError) as error:
-        raise RedisRefused(f"Redis at {where} takes no more writes: {error}.") from None
     except redis.exceptions.ResponseError as error:
-        text = str(error)
-        if "MISCONF" in text:
-            raise RedisRefused(
-                f"Redis at {where} cannot write its disk.", "Free space there; it heals by itself."
-            ) from None
-        if "OOM" in text:
-            raise RedisRefused(
-                f"Redis at {where} has no memory left for this.",
-                "Raise maxmemory, or archive finished experiments.",
-            ) from None
-        raise
+        raise _refusal(where, error) from None
+    except redis.exceptions.RedisError as error:
+        raise RedisUnreachable(
+            f"what answers at {where} is no Redis: {_said(error)}.", "Is EXS_REDIS_URL right?"
+        ) from None
+
+
+#: What Redis answers -> what it means. Looked for anywhere in the answer: 6.2 wraps what fails inside a script.
+_REFUSALS = {
+    "OOM": ("has no memory left for this", "Raise maxmemory, or remove finished experiments with exs rm."),
+    "MISCONF": ("cannot write its disk", "Free space there; it heals by itself."),
+    "READONLY": ("is a replica that takes no writes", "Give the address of the primary."),
+    "NOPERM": ("does not permit this user to do that", "Its ACL must allow the user what users.acl says."),
+    "can't run this command": ("does not permit this user to do that", "Its ACL must allow the user scripts."),
+    "BUSY": ("is held by a long script of somebody", "Wait, or see what else uses this Redis."),
+    "WRONGTYPE": ("holds something else under a name of ours", "Something else writes to this Redis; try: exs doctor"),
+}
+
+
+def _refusal(where: str, error: redis.exceptions.ResponseError) -> RedisRefused:
+    text = f"{type(error).__name__} {error}"
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        text = "OOM"
+    elif isinstance(error, redis.exceptions.NoPermissionError):
+        text = "NOPERM"
+    elif isinstance(error, redis.exceptions.ReadOnlyError):
+        text = "READONLY"
+    for sign, (meaning, hint) in _REFUSALS.items():
+        if sign in text:
+            return RedisRefused(f"Redis at {where} {meaning}.", hint)
+    return RedisRefused(f"Redis at {where} refused: {_said(error)}.")
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line of bearable length, without a password."""
+    return " ".join(masked_url(str(error)).split())[:300].rstrip(".")

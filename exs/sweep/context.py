@@ -80,10 +80,8 @@ def stem_name(cwd: Path, stem: str, limits: Limits) -> str:
 def check_options(context: Context, commands: Iterable[str]) -> None:
     """Raises InputError for options that a file without titles cannot honour, or an unknown command name."""
     if context.options.title is not None:
-        raise InputError(f"{context.source}: has no titles, so -t {context.options.title} selects nothing.")
+        raise InputError(f"-t {shorten(context.options.title)}: this sweep has no titles.")
     names = list(commands)
     for name in context.options.commands:
         if name not in names:
-            raise InputError(
-                f"{context.source}: has no command named {shorten(name)}.", f"There are: {', '.join(names)}."
-            )
+            raise InputError(f"-c: there is no command {shorten(name)}.", f"There are: {', '.join(names)}.")

@@ -170,7 +170,7 @@ def test_bad_words_get_one_sentence(words: list[str], sentence: str | None) -> N
     ("options", "sentence"),
     [
         ({"title": "t"}, "has no titles"),
-        ({"commands": ("train",)}, "has no command named 'train'"),
+        ({"commands": ("train",)}, "there is no command 'train'"),
         ({"overrides": ("a=1",)}, "-o key=value changes a sweep file"),
         ({"name": "push"}, "--name: 'push' is a command of exs"),
         ({"sample": 0}, "--sample must be from 1"),

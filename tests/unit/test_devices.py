@@ -136,7 +136,7 @@ def test_slots_as_asked_for(options: dict[str, Any], expected: list[tuple[str, s
     ("options", "sentence"),
     [
         ({"gpus": "7"}, "GPU 7 does not exist on this machine. It has: 0, 1, 2, 3."),
-        ({"gpus": "0,0"}, "GPU 0 is given twice: in --gpus 0,0 and in --gpus 0,0. --per-gpu 2"),
+        ({"gpus": "0,0"}, "GPU 0 is given twice in --gpus 0,0. --per-gpu 2"),
         ({"gpus": "0,00"}, "given twice"),
         ({"gpus": f"0,{UUIDS[0]}"}, "given twice"),
         ({"slots": ["0,1", "1,2"]}, "GPU 1 is given twice: in --slot 0,1 and in --slot 1,2"),

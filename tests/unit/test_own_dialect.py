@@ -334,8 +334,8 @@ def test_bad_input_gets_one_sentence_with_its_place(load: Any, case: str) -> Non
     ("options", "sentence"),
     [
         ({"name": "a b"}, "--name: 'a b' cannot name an experiment"),
-        ({"title": "t"}, "has no titles, so -t t selects nothing"),
-        ({"commands": ("tst",)}, r"has no command named 'tst'\. There are: train, test\."),
+        ({"title": "t"}, "-t 't': this sweep has no titles"),
+        ({"commands": ("tst",)}, r"-c: there is no command 'tst'\. There are: train, test\."),
         ({"sample": 0}, "--sample must be from 1"),
         ({"overrides": ("noeq",)}, "-o 'noeq': is not of the form key=value"),
         ({"overrides": ("a..b=1",)}, "is not of the form key=value"),

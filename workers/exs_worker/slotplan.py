@@ -103,8 +103,10 @@ class _Machine:
         for word in (word.strip() for word in text.split(",")):
             choice = self._find(word, option, text)
             if choice.key in chosen:
+                here, there = f"{option} {text}", chosen[choice.key]
+                where = f" in {here}" if here == there else f": in {there} and in {here}"
                 raise InputError(
-                    f"GPU {word} is given twice: in {chosen[choice.key]} and in {option} {text}.",
+                    f"GPU {word} is given twice{where}.",
                     "--per-gpu 2 puts two slots on each GPU.",
                 )
             if self._allowed is not None and choice.key not in {other.key for other in self._allowed}:
