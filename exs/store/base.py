@@ -25,9 +25,9 @@ class Base:
         with sentences(self._url):
             return self._scripts.call(script, *args)
 
-    def _call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
+    def _call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]], needed: int | None = None) -> list[Any]:
         with sentences(self._url):
-            return self._scripts.call_many(calls)
+            return self._scripts.call_many(calls, needed)
 
     def _blpop(self, key: str, seconds: float) -> bytes | None:
         """The head of a list of ours, waited for; never longer than a socket that answers nothing is believed in."""

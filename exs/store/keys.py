@@ -1,7 +1,7 @@
 """The Redis schema, one page: every key, its type, who writes it, who reads it, how long it lives.
 
-The Lua scripts get these names prepended (`prelude`), so that no key is spelled twice. Nothing has a lifetime
-unless its line says so. NAME is an experiment, QUEUE is NAME, NAME~2, NAME~3 ..., ID a job, SLOT a slot.
+The Lua scripts get those of these names that they use prepended (`prelude`), so that no key is spelled twice.
+Nothing has a lifetime unless its line says so. NAME is an experiment, QUEUE is NAME, NAME~2, NAME~3 ..., ID a job, SLOT a slot.
 
 RQ's own keys, in RQ's own schema (measured with rq 2.12), written by our scripts in the same breath as ours:
 
@@ -18,9 +18,13 @@ RQ's own keys, in RQ's own schema (measured with rq 2.12), written by our script
 | rq:workers, rq:workers:P  | set  | slots, all and by pool P; written by RQ's registration           |
 | rq:worker:SLOT            | hash | a slot: RQ's fields and ours; expires `WORKER_TTL` after its last word |
 | rq:suspended              | str  | set by `rq suspend`; claim obeys                                 |
+| rq:results:ID             | strm | written by a stock worker only; removed with the job             |
+| rq:pubsub:SLOT            | chan | commands to a slot: `exs` (ours), `stop-job`, `shutdown`         |
 """
 
 from __future__ import annotations
+
+import re
 
 SCHEMA_VERSION = "1"
 
@@ -46,6 +50,7 @@ RQ_WORKERS = "rq:workers"
 RQ_WORKER = "rq:worker:"
 RQ_SUSPENDED = "rq:suspended"
 RQ_PUBSUB = "rq:pubsub:"
+RQ_RESULTS = "rq:results:"
 
 #: string. Version of this page; written by the first push or node, checked by every later one.
 SCHEMA = "exs:schema"
@@ -79,9 +84,14 @@ SHAPES = "exs:shapes:"
 LEASES = "exs:leases"
 #: zset: ID -> ms of Redis time at which a job that waits for its next attempt is queued again.
 LATER = "exs:later"
-#: list per ID: earlier attempts as JSON, oldest first.
+#: list per ID: earlier attempts as JSON, oldest first, the last `HISTORY`.
 ATTEMPTS = "exs:attempts:"
-#: hash per pool: SLOT -> what it offers. Slots that wait for a token.
+HISTORY = 100
+#: zset: ID -> ms. What stood in a queue of ours and is no job of ours, or no longer one that can be read; written by
+#: claim when it meets one, read by audit.
+QUARANTINE = "exs:quarantine"
+#: hash per pool: SLOT -> `devices|memory|until|only`. Slots that wait for a token; one is believed to wait until
+#: `until` (ms), a lease after it last asked, so that no token is left for the dead.
 IDLE = "exs:idle:"
 #: list per SLOT: wake-up tokens. Lives WAKE_TTL.
 WAKE = "exs:wake:"
@@ -108,6 +118,7 @@ JOB_FIELDS = {
     "fo": "1: run also the commands that succeeded before",
     "at": "attempt that holds it: the fence; absent when nobody does",
     "dn": "attempt whose outcome was accepted last",
+    "hn": "number of the attempt that the list of earlier ones ends with",
     "an": "attempts started",
     "rt": "retries used",
     "ls": "attempts lost with their slot",
@@ -139,13 +150,13 @@ EXPERIMENT_FIELDS = {
     "kind": "run or pull",
     "pool": "pool",
     "priority": "1 to 99",
+    "pushed_priority": "the priority of the last push that named another one",
     "created": "ms",
     "jobs": "jobs that exist",
     "next": "index of the next job",
     "queues": "queues made so far",
     "segments": "segments made so far",
     "s:K": "first index of segment K",
-    "dead:QUEUE": "ids in that list whose job was canceled, dropped when they reach the head",
     "running": "jobs held",
     "max": "most that may run at once; absent for no limit",
     "retries": "attempts after the first",
@@ -163,11 +174,13 @@ _CONSTANTS = {
 }
 
 
-def prelude() -> str:
-    """Lua source that defines every key prefix and number of this page as a local."""
+def prelude(script: str) -> str:
+    """Lua source that defines as locals the key prefixes and numbers of this page that `script` names."""
+    used = set(re.findall(r"\b[A-Z][A-Z_]+\b", script))
     return " ".join(
         f"local {name}={value!r}" if isinstance(value, str) else f"local {name}={value}"
         for name, value in _CONSTANTS.items()
+        if name in used
     )
 
 

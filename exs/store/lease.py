@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from exs.errors import BrokenRecord, Refused
 from exs.model import Claim, Fenced, Offer, Outcome, Renewed, Spec
-from exs.store import keys, records
+from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.connect import sentences
 from exs.store.scripts import Arg
@@ -25,6 +25,7 @@ class Holders(Base):
         Returns the name to use: `node`, or `node-<4 hex>` when another machine goes by that name.
         """
         with sentences(self._url):
+            self._client.setnx(keys.SCHEMA, keys.SCHEMA_VERSION)
             schema = self._client.get(keys.SCHEMA)
             if schema is not None and records.text(schema) != keys.SCHEMA_VERSION:
                 raise Refused(
@@ -82,7 +83,7 @@ class Holders(Base):
         `directory` and `log` say where a running job's files are.
         """
         args = (job, attempt, offer.slot, _ms(self.settings.timing.lease), directory, log)
-        renewed, _ = self._call_many([("renew", args), ("reap", self._reap_args())])
+        renewed, _ = self._call_many([("renew", args), ("reap", self._reap_args())], needed=1)
         fence, want, known = renewed
         return Renewed(Fenced(records.text(fence)), records.text(want)), bool(known)
 
@@ -93,14 +94,15 @@ class Holders(Base):
     def finish_and_claim(
         self, job: str, attempt: str, outcome: Outcome, offer: Offer, next_attempt: str
     ) -> tuple[Fenced, Claim | None]:
-        """`finish` and `claim` in one round trip."""
+        """`finish` and `claim` in one round trip. A claim that is refused is none, and the outcome is stored."""
         answer, claimed = self._call_many(
             [
                 ("finish", self._finish_args(job, attempt, outcome, offer)),
                 ("claim", self._claim_args(offer, next_attempt)),
-            ]
+            ],
+            needed=1,
         )
-        return Fenced(records.text(answer)), self._claimed(claimed)
+        return Fenced(records.text(answer)), None if isinstance(claimed, Exception) else self._claimed(claimed)
 
     def release(self, job: str, attempt: str, why: str, offer: Offer) -> Fenced:
         """Give a job back to its place: a planned stop, which counts as no failure."""
@@ -126,7 +128,7 @@ class Holders(Base):
         )  # fmt: skip
 
     def _claimed(self, reply: Sequence[bytes] | None) -> Claim | None:
-        return None if reply is None else records.claim_from(reply)
+        return None if reply is None else rows.claim_from(reply)
 
     def _finish_args(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Sequence[Arg]:
         timing = self.settings.timing

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from exs.errors import InputError, NotFound
 from exs.model import ExperimentRow, JobRow, JobState, SlotRow
-from exs.store import keys, records
+from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.connect import sentences
 from exs.store.scripts import Arg
@@ -26,7 +26,7 @@ class Watchers(Base):
 
     def experiments(self) -> list[ExperimentRow]:
         """Every experiment, oldest first, with its counts; one round trip."""
-        return [records.experiment_row(reply) for reply in self._call("experiments")]
+        return [rows.experiment_row(reply) for reply in self._call("experiments")]
 
     def experiment(self, name_or_id: str) -> ExperimentRow:
         """One experiment by name or by its eight hex digits. Raises NotFound, naming those that are close."""
@@ -37,7 +37,7 @@ class Watchers(Base):
             found = self._call("experiments", records.text(name)) if name else []
         if not found:
             raise NotFound(f"no experiment {name_or_id!r}.{self._close_to(name_or_id)}", "exs list shows them.")
-        return records.experiment_row(found[0])
+        return rows.experiment_row(found[0])
 
     def counts(self, name: str) -> dict[JobState, int]:
         """Jobs of an experiment by state; one round trip."""
@@ -45,13 +45,13 @@ class Watchers(Base):
 
     def jobs(self, name: str, *, start: int = 0, stop: int = -1, states: Collection[JobState] = ()) -> list[JobRow]:
         """Jobs of an experiment in index order, from `start` to `stop` (both included, -1: the last)."""
-        rows: list[JobRow] = []
+        listed: list[JobRow] = []
         pages = [self._call("jobs", *self._page(name, start, stop))]
         total = -1
         while True:
             for reply in pages:
                 now = reply[0] / 1000
-                rows += [records.job_row(row, now) for row in reply[2:]]
+                listed += [rows.job_row(row, now) for row in reply[2:]]
             after = pages[-1][1]
             if after < 0:
                 break
@@ -64,15 +64,15 @@ class Watchers(Base):
             pages = self._call_many([("jobs", self._page(name, at, min(at + PAGE - 1, last))) for at in starts])
             if starts[-1] + PAGE <= last:
                 pages[-1][1] = starts[-1] + PAGE
-        return [row for row in rows if row.state in states] if states else rows
+        return [row for row in listed if row.state in states] if states else listed
 
     def job(self, job_id: str) -> JobRow:
         """One job with its earlier attempts. Raises NotFound."""
-        now, reply, earlier = self._call("job", job_id, *records.ROW_FIELDS)
+        now, reply, earlier = self._call("job", job_id, *rows.ROW_FIELDS)
         if not reply:
             raise NotFound(f"no job {job_id!r}.", "exs list -t NAME shows the ids.")
-        row = records.job_row(reply, now / 1000)
-        row.history = records.history_from(earlier, f"job {job_id}")
+        row = rows.job_row(reply, now / 1000)
+        row.history = rows.history_from(earlier, f"job {job_id}")
         return row
 
     def find(self, selector: str, states: Collection[JobState] = ()) -> list[JobRow]:
@@ -86,10 +86,10 @@ class Watchers(Base):
         if ranged:
             name = self.experiment(ranged["name"]).name
             first, last = int(ranged["first"]), int(ranged["last"] or ranged["first"])
-            rows = self.jobs(name, start=first, stop=last, states=states)
-            if not rows and not states:
+            found = self.jobs(name, start=first, stop=last, states=states)
+            if not found and not states:
                 raise NotFound(f"experiment {name} has no job {selector.split('/')[1]}.", f"exs list -t {name}")
-            return rows
+            return found
         try:
             return self.jobs(self.experiment(selector).name, states=states)
         except NotFound as no_experiment:
@@ -109,15 +109,15 @@ class Watchers(Base):
     def workers(self) -> list[SlotRow]:
         """Every slot that has said something lately, by node and name."""
         now, *replies = self._call("workers")
-        rows = [records.slot_row(reply, now / 1000) for reply in replies]
-        return sorted(rows, key=lambda row: (row.node, len(row.gpus), row.gpus, row.name))
+        slots = [rows.slot_row(reply, now / 1000) for reply in replies]
+        return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, row.name))
 
     def _page(self, name: str, start: int, stop: int) -> tuple[Arg, ...]:
-        return (name, start, stop, PAGE, *records.ROW_FIELDS)
+        return (name, start, stop, PAGE, *rows.ROW_FIELDS)
 
     def _next_index(self, name: str) -> int:
         with sentences(self._url):
-            return int(self._client.hget(keys.EXPERIMENT + name, "next") or 0)
+            return rows.whole(self._client.hget(keys.EXPERIMENT + name, "next"))
 
     def _by_prefix(self, prefix: str) -> JobRow | None:
         if not _JOB_ID.match(prefix):

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from exs.errors import InputError, Refused
 from exs.model import JobState, NewJob, Pushed, Spec
-from exs.store import keys, records
+from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.scripts import Arg
 
-#: A stage whose push says nothing for this long may be taken over by the same push repeated, ms.
+#: A stage whose push says nothing for this long may be discarded by the next push of that name, ms.
 STAGE_LOCK = 10_000
+#: Jobs and bytes of one batch: above either, one script call would hold Redis too long.
+_BATCH_JOBS = 2000
+_BATCH_BYTES = 1 << 20
 #: Ids of new jobs that a receipt names.
 _SOME = 20
+#: A job as push.lua takes it: name, parameters, point, commands, shape.
+_Encoded = tuple[str, str, str, str, str]
+_Item = TypeVar("_Item")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -103,43 +107,51 @@ class Producers(Base):
         """
         spec_text, digest = records.spec_text(spec)
         meta = {
-            "name": name, "push": new_id(), "digest": _digest(origin.source, spec_text), "user": origin.user,
-            "host": origin.host, "source": origin.source, "into": origin.into, "kind": kind, "pool": pool,
+            "name": name, "push": new_id(), "user": records.plain(origin.user), "host": records.plain(origin.host),
+            "source": records.plain(origin.source), "into": origin.into, "kind": kind, "pool": pool,
             "priority": priority, "retries": retries, "id8": secrets.token_hex(4), "spec_digest": digest,
             "spec": spec_text, "lock": STAGE_LOCK, "collect": {state.value: True for state in again} or {"": True},
             "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
         }  # fmt: skip
         meta = {key: value for key, value in meta.items() if value is not None}
         tally = _Tally()
-        for first, batch, last in _batches(jobs, self.settings.limits.push_batch):
-            self._push_batch({**meta, "first": first, "last": last}, batch, tally)
+        try:
+            for first, batch, last in _batches(self._encoded(jobs), self._batch_jobs()):
+                self._push_batch({**meta, "first": first, "last": last}, batch, tally)
+        except (InputError, KeyboardInterrupt):
+            self._discard(name, 1 << 50, str(meta["push"]))
+            raise
         forced = 0
-        for start in range(0, len(tally.collected), self.settings.limits.push_batch):
-            ids = tally.collected[start : start + self.settings.limits.push_batch]
+        for start in range(0, len(tally.collected), self._batch_jobs()):
+            ids = tally.collected[start : start + self._batch_jobs()]
             forced += int(self._call("retry", 1 if JobState.DONE in again else 0, *ids)[0])
-        row = self._call("experiments", name)[0]
-        return tally.pushed(name, records.experiment_row(row).id, forced, again)
+        row = self._call("experiments", name)
+        return tally.pushed(name, rows.experiment_row(row[0]).id if row else "", forced, again)
 
     def plan(self, name: str, jobs: Iterable[NewJob], origin: Origin) -> Pushed:
         """What `push` would do, without doing it."""
         tally = _Tally()
-        for _, batch, _ in _batches(jobs, self.settings.limits.push_batch * 4):
-            points = [job.point for job in batch]
-            reply = self._call("points", name, origin.user, origin.source, int(origin.into), *points)
+        user, source = records.plain(origin.user), records.plain(origin.source)
+        for _, batch, _ in _batches(((job.point, 0) for job in jobs), _BATCH_JOBS):
+            reply = self._call("points", name, user, source, int(origin.into), *batch)
             _refuse(name, reply)
             tally.add(reply)
         return tally.pushed(name, "")
 
     def discard_stage(self, name: str, older_than: float) -> None:
         """Take back a push of NAME that was never committed and has been silent for `older_than` seconds."""
-        while self._call("discard", name, self.settings.limits.push_batch, int(older_than * 1000)):
+        self._discard(name, int(older_than * 1000))
+
+    def _discard(self, name: str, older_than: int, push: str = "") -> None:
+        while self._call("discard", name, self._batch_jobs(), older_than, push):
             pass
 
-    def _push_batch(self, meta: dict[str, object], batch: list[NewJob], tally: _Tally) -> None:
-        shapes: dict[str, int] = {}
-        args: list[Arg] = []
-        for job in batch:
-            shape = shapes.setdefault(records.shape(job.resources), len(shapes))
+    def _batch_jobs(self) -> int:
+        return min(self.settings.limits.push_batch, _BATCH_JOBS)
+
+    def _encoded(self, jobs: Iterable[NewJob]) -> Iterator[tuple[_Encoded, int]]:
+        """Each job as push.lua wants it, and its size."""
+        for job in jobs:
             params = records.dumps(job.params)
             if len(params) > self.settings.limits.params_bytes:
                 raise InputError(
@@ -147,7 +159,13 @@ class Producers(Base):
                     f"At most {self.settings.limits.params_bytes} (params_bytes); put large values into a file.",
                 )
             commands = records.dumps(list(job.commands)) if job.commands else ""
-            args += (new_id(), job.name, params, job.point, commands, shape)
+            yield (job.name, params, job.point, commands, records.shape(job.resources)), len(params) + len(commands)
+
+    def _push_batch(self, meta: dict[str, object], batch: list[_Encoded], tally: _Tally) -> None:
+        shapes: dict[str, int] = {}
+        args: list[Arg] = []
+        for *job, shape in batch:
+            args += (new_id(), *job, shapes.setdefault(shape, len(shapes)))
         meta = {**meta, "shapes": list(shapes)}
         name = str(meta["name"])
         if not meta["last"]:
@@ -189,18 +207,15 @@ def _refuse(name: str, reply: list[bytes]) -> None:
     raise Refused(f"another push of {name} took over.", "Push again: what is there is kept.")
 
 
-def _digest(*parts: str) -> str:
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-
-
-def _batches(jobs: Iterable[NewJob], size: int) -> Iterator[tuple[bool, list[NewJob], bool]]:
-    """(first, batch, last); one empty batch when there are no jobs."""
-    stream = iter(jobs)
-    batch = list(islice(stream, size))
+def _batches(items: Iterable[tuple[_Item, int]], most: int) -> Iterator[tuple[bool, list[_Item], bool]]:
+    """(first, batch, last) of items that come with their size; one empty batch when there are none."""
+    batch: list[_Item] = []
+    size = 0
     first = True
-    while True:
-        following = list(islice(stream, size))
-        yield first, batch, not following
-        if not following:
-            return
-        batch, first = following, False
+    for item, item_size in items:
+        if batch and (len(batch) >= most or size + item_size > _BATCH_BYTES):
+            yield first, batch, False
+            batch, size, first = [], 0, False
+        batch.append(item)
+        size += item_size
+    yield first, batch, True

@@ -27,11 +27,10 @@ def source(name: str) -> str:
     text = (_LUA / f"{name}.lua").read_text(encoding="utf-8")
     first = text.split("\n", 1)[0]
     libraries = first[3:].split() if first.startswith("--@") else []
-    parts = [keys.prelude()]
-    if "state" in libraries:
-        parts.append(_transitions())
+    parts = [_transitions()] if "state" in libraries else []
     parts += [(_LUA / "lib" / f"{library}.lua").read_text(encoding="utf-8") for library in libraries]
-    return "\n".join([*parts, text])
+    body = "\n".join([*parts, text])
+    return f"{keys.prelude(body)}\n{body}"
 
 
 @cache
@@ -65,15 +64,23 @@ class Scripts:
                 pipe.script_load(source(name))
             pipe.execute()
 
-    def call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
-        """The answers of several scripts, run in this order in one round trip, each atomic on its own."""
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]], needed: int | None = None) -> list[Any]:
+        """The answers of several scripts, run in this order in one round trip, each atomic on its own.
+
+        Only the first `needed` must succeed (None: all); a later one that failed has its exception as its answer.
+        """
+        replies = self._many(calls)
+        if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
+            self.load(*{name for name, _ in calls})
+            replies = self._many(calls)
+        for reply in replies[:needed]:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipe:
             for name, args in calls:
                 pipe.evalsha(sha(name), 0, *args)
-            try:
-                return list(pipe.execute())
-            except redis.exceptions.NoScriptError:
-                self.load(*{name for name, _ in calls})
-                for name, args in calls:
-                    pipe.evalsha(sha(name), 0, *args)
-                return list(pipe.execute())
+            # raise_on_error would put the arguments, that is a job's output, into the message.
+            return list(pipe.execute(raise_on_error=False))

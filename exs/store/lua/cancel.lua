@@ -1,4 +1,4 @@
---@ time ready state
+--@ time list ready state
 -- cancel(want, id1, ...) -> {canceled, asked, already, missing}; want is cancel or kill
 -- A waiting job is CANCELED at once. A running one is asked through its slot, twice: on RQ's channel (at once) and as
 -- a field that its next renewal returns (surely). kill overrides cancel, never the reverse.
@@ -10,7 +10,7 @@ local touched = {}
 redis.call('DEL', 'exs:none') -- see renew
 for i = 2, #ARGV do
   local job = load(ARGV[i])
-  if not job then
+  if not job or not committed(job) then
     missing = missing + 1
   elseif job.at then
     if not (job.wn == 'kill' and want == 'cancel') then redis.call('HSET', RQ_JOB .. job.id, 'wn', want) end
@@ -18,13 +18,13 @@ for i = 2, #ARGV do
     asked = asked + 1
   elseif allowed(job, 'CANCELED') then
     leave(job)
-    redis.call('HSET', RQ_JOB .. job.id, 't1', now, 'ended_at', iso(now), 'fd', 'canceled while it waited')
-    enter(job, 'CANCELED', now)
+    enter(job, 'CANCELED', now, {'t1', now, 'ended_at', iso(now), 'fd', 'canceled while it waited'})
     touched[job.exp] = true
     canceled = canceled + 1
   else
     already = already + 1
   end
 end
-for name in pairs(touched) do sync(name) end
+drop_blanks()
+sync_all(touched)
 return {canceled, asked, already, missing}

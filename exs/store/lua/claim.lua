@@ -1,96 +1,89 @@
---@ time ready state
+--@ time ready pick
 -- claim(slot, attempt, node, boot, lease_ms, pools, devices, memory, only) -> flat claim or nil
 -- Takes the job that stands first among those that fit this slot and leases it. The same attempt id gets the
 -- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken.
--- keys: rq:suspended exs:shapes exs:ready rq:queue rq:job rq:wip exs:leases exs:exp rq:worker exs:idle
+-- What cannot be a job of ours leaves the queue and is quarantined; it stops nobody (R12).
+-- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle
+--   exs:quarantine
 -- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at}
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local pools, devices, memory, only = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local worker = RQ_WORKER .. slot
 local now = now_ms()
 local at = iso(now)
+-- Ids that are no jobs: so many are dropped in one call, the rest in later ones.
+local junk = 1000
 
-local function answer(id, name)
-  local f = redis.call('HMGET', RQ_JOB .. id, 'an', 'ix', 'nm', 'pr', 'pt', 'sp', 'cm', 'fo', 'created_at')
-  return {id, attempt, f[1], name, f[2], f[3], f[4], f[5], f[6], f[7] or '', f[8] or '', f[9]}
+local function read(id)
+  return redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'ra', 'an', 'ix', 'nm', 'pr', 'pt', 'sp', 'cm', 'fo', 'created_at', 'at')
+end
+local function answer(id, f, number)
+  return {id, attempt, number, experiment_of(f[2]), f[5], f[6], f[7], f[8], f[9], f[10] or '', f[11] or '', f[12]}
 end
 
-local held = redis.call('HMGET', worker, 'exs_at', 'current_job')
-if held[1] == attempt and held[2] and redis.call('HGET', RQ_JOB .. held[2], 'at') == attempt then
-  return answer(held[2], experiment_of(redis.call('HGET', RQ_JOB .. held[2], 'origin')))
-end
-
--- The ready queue with the lowest score over all pools and shapes; within one experiment the lowest index wins.
-local function head_index(queue)
-  local id = redis.call('LINDEX', RQ_QUEUE .. queue, 0)
-  return id and tonumber(redis.call('HGET', RQ_JOB .. id, 'ix')) or 0
-end
-local function first_of(key)
-  if only == '' then return redis.call('ZRANGE', key, 0, 0, 'WITHSCORES') end
-  local all = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-  for i = 1, #all, 2 do
-    if experiment_of(all[i]) == only then return {all[i], all[i + 1]} end
-  end
-  return {}
-end
-local function best()
-  local queue, score, pool, shape
-  for p in string.gmatch(pools, '[^,]+') do
-    for _, s in ipairs(redis.call('SMEMBERS', SHAPES .. p)) do
-      local head = fits(s, devices, memory) and first_of(READY .. p .. ':' .. s) or {}
-      if head[1] then
-        local h = tonumber(head[2])
-        local same = queue and math.floor(h / 128) == math.floor(score / 128)
-        if not queue or (same and head_index(head[1]) < head_index(queue)) or (not same and h < score) then
-          queue, score, pool, shape = head[1], h, p, s
-        end
-      end
-    end
-  end
-  return queue, pool, shape
+local held = redis.call('HMGET', worker, 'exs_at', 'current_job', 'queues')
+if held[1] == attempt and held[2] then
+  local f = read(held[2])
+  if f[13] == attempt then return answer(held[2], f, f[4]) end
 end
 
 local function take(queue)
-  local name = experiment_of(queue)
-  while true do
-    local id = redis.call('LPOP', RQ_QUEUE .. queue)
-    if not id then return nil end
-    local f = redis.call('HMGET', RQ_JOB .. id, 'st', 'origin', 'ra')
-    if f[1] == 'QUEUED' and f[2] == queue and not f[3] then return id, name end
-    redis.call('HINCRBY', EXPERIMENT .. name, 'dead:' .. queue, -1)
+  while junk > 0 do
+    local id = redis.pcall('LPOP', RQ_QUEUE .. queue)
+    if type(id) ~= 'string' then return nil end
+    local f = read(id)
+    if not f.err and f[1] == 'QUEUED' and f[2] == queue and not f[3] then return id, f end
+    junk = junk - 1
+    local ours = not f.err and f[1] and (f[1] ~= 'QUEUED' or f[3])
+    if not ours and redis.call('EXISTS', RQ_JOB .. id) == 1 then redis.call('ZADD', QUARANTINE, now, id) end
   end
 end
 
-local function lease_to(id, name, queue)
+local function lease_to(id, f, number)
   local job = RQ_JOB .. id
-  redis.call('HINCRBY', job, 'an', 1)
-  redis.call('HSET', job, 'st', 'RUNNING', 'status', 'started', 'at', attempt, 'worker_name', slot, 'started_at', at,
-    'last_heartbeat', at, 'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 't0', now)
-  redis.call('HDEL', job, 'ended_at', 't1', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info')
-  redis.call('ZADD', RQ_WIP .. queue, '+inf', id .. ':' .. attempt)
   redis.call('ZADD', LEASES, now + lease, id)
+  redis.call('HSET', job, 'st', 'RUNNING', 'status', 'started', 'at', attempt, 'worker_name', slot, 'started_at', at,
+    'last_heartbeat', at, 'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 't0', now, 'an', number)
+  if number > 1 then
+    redis.call('HDEL', job, 'ended_at', 't1', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'rm', 'lx', 'dr', 'lg')
+  end
+  redis.pcall('ZADD', RQ_WIP .. f[2], '+inf', id .. ':' .. attempt)
   redis.call('HSET', worker, 'state', 'busy', 'current_job', id, 'exs_at', attempt, 'last_heartbeat', at)
 end
 
-redis.call('HSET', worker, 'last_heartbeat', at)
-redis.call('EXPIRE', worker, WORKER_TTL)
-local suspended = redis.call('EXISTS', RQ_SUSPENDED) == 1
-while not suspended do
-  local queue, pool, shape = best()
-  if not queue then break end
-  local id, name = take(queue)
-  if id then
-    lease_to(id, name, queue)
-    local running = redis.call('HINCRBY', EXPERIMENT .. name, 'running', 1)
-    local max = redis.call('HGET', EXPERIMENT .. name, 'max')
-    if max and running >= tonumber(max) then sync(name)
-    elseif redis.call('EXISTS', RQ_QUEUE .. queue) == 0 then unset_ready(pool, shape, queue) end
-    for p in string.gmatch(pools, '[^,]+') do redis.call('HDEL', IDLE .. p, slot) end
-    return answer(id, name)
+-- A slot that RQ's registration forgot is listed by what it offers, until its next renewal makes it register anew.
+local function announce()
+  if not held[3] then
+    redis.call('HSET', worker, 'queues', pools, 'exs_node', ARGV[3], 'exs_boot', ARGV[4], 'exs_gpus', devices)
+    redis.call('SADD', RQ_WORKERS, worker)
   end
-  unset_ready(pool, shape, queue)
+  redis.call('EXPIRE', worker, WORKER_TTL)
 end
-redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle')
+
+local suspended = redis.call('EXISTS', RQ_SUSPENDED) == 1
+while not suspended and junk > 0 do
+  local from = pick(pools, devices, memory, only)
+  if not from then break end
+  local name = experiment_of(from.queue)
+  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'running', 'max')
+  local running = not e.err and tonumber(e[1] or '')
+  local id, f
+  if running then id, f = take(from.queue) end
+  if id then
+    local number = (tonumber(f[4] or '') or 0) + 1
+    lease_to(id, f, number)
+    redis.call('HINCRBY', EXPERIMENT .. name, 'running', 1)
+    if e[2] and running + 1 >= (tonumber(e[2]) or 0) then sync(name)
+    elseif redis.call('EXISTS', RQ_QUEUE .. from.queue) == 0 then unset_ready(from.pool, from.shape, from.queue) end
+    for p in string.gmatch(pools, '[^,]+') do redis.call('HDEL', IDLE .. p, slot) end
+    announce()
+    return answer(id, f, number)
+  end
+  if junk > 0 then unset_ready(from.pool, from.shape, from.queue) end
+end
+redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle', 'last_heartbeat', at)
 redis.call('HDEL', worker, 'current_job', 'exs_at')
-for p in string.gmatch(pools, '[^,]+') do redis.call('HSET', IDLE .. p, slot, devices .. '|' .. memory) end
+announce()
+local wish = devices .. '|' .. memory .. '|' .. string.format('%.0f', now + lease) .. '|' .. only
+for p in string.gmatch(pools, '[^,]+') do redis.call('HSET', IDLE .. p, slot, wish) end
 return false

@@ -1,8 +1,8 @@
---@ time ready state
+--@ time list ready state
 -- finish(id, attempt, slot, outcome JSON, result JSON, tail, retry_wait_ms, retry_wait_max_ms) -> ours | fenced | gone
 -- Accepts the outcome of the attempt that holds the job, once; the same attempt again gets the same answer (R2).
 -- outcome: state failure detail exit_code signal seconds directory log max_rss log_dropped.
--- A crash with retries left waits, then runs again; a job whose end was asked for is CANCELED unless it was DONE.
+-- A crash with retries left waits, then runs again; a job whose end was asked for is CANCELED unless it succeeded.
 -- keys: rq:job exs:leases rq:wip rq:finished|failed|canceled|scheduled exs:later exs:exp exs:attempts rq:worker
 local id, attempt, slot = ARGV[1], ARGV[2], ARGV[3]
 local job = load(id)
@@ -10,11 +10,11 @@ if not job then return 'gone' end
 if job.dn == attempt then return 'ours' end
 if job.at ~= attempt then return 'fenced' end
 local o = cjson.decode(ARGV[4])
-if not allowed(job, o.state) then return 'fenced' end
+if o.state == 'CRASHED' and unwanted(job) then o.state, o.failure = 'CANCELED', nil end
+if not REGISTRY[o.state] or not allowed(job, o.state) then return redis.error_reply('EXS a ' .. job.st .. ' job cannot become ' .. o.state) end
 redis.call('DEL', 'exs:none') -- see renew: lets the writes below pass on a full server
 
 local now = now_ms()
-local key = RQ_JOB .. id
 local f = {'t1', now, 'ended_at', iso(now), 'dn', attempt}
 local function keep(field, value)
   if value ~= nil and value ~= cjson.null and value ~= '' and value ~= 0 then f[#f + 1] = field f[#f + 1] = value end
@@ -23,28 +23,20 @@ keep('fc', o.failure) keep('fd', o.detail) keep('sg', o.signal) keep('dr', o.dir
 keep('rm', o.max_rss) keep('lx', o.log_dropped) keep('rs', ARGV[5]) keep('tl', ARGV[6])
 if o.exit_code ~= cjson.null and o.exit_code ~= nil then f[#f + 1] = 'xc' f[#f + 1] = o.exit_code end
 if o.state == 'CRASHED' then keep('exc_info', o.detail) end
-redis.call('HSET', key, unpack(f))
-redis.call('HDEL', key, 'at', 'wn')
-leave(job)
 
+local running = leave(job)
 local e = redis.call('HMGET', EXPERIMENT .. job.exp, 'retries', 'max')
-local again = o.state == 'CRASHED' and job.rt < tonumber(e[1] or 0) and not job.wn
-if again then
+if o.state == 'CRASHED' and job.rt < number(e[1]) then
+  redis.call('HSET', RQ_JOB .. id, 'rt', job.rt + 1, unpack(f))
   remember(job)
-  redis.call('HINCRBY', key, 'rt', 1)
   requeue_later(job, now, now + math.min(tonumber(ARGV[7]) * 2 ^ job.rt, tonumber(ARGV[8])))
 else
-  enter(job, o.state, now)
+  enter(job, o.state, now, f)
 end
-if e[2] then sync(job.exp) end
+if e[2] and running + 1 >= number(e[2]) then sync(job.exp) end -- below max_running nothing has changed
 
-local worker = RQ_WORKER .. slot
-if redis.call('EXISTS', worker) == 1 then
-  if redis.call('HGET', worker, 'exs_at') == attempt then
-    redis.call('HDEL', worker, 'current_job', 'exs_at')
-    redis.call('HSET', worker, 'state', 'idle')
-  end
-  redis.call('HINCRBY', worker, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', 1)
-  redis.call('HINCRBYFLOAT', worker, 'total_working_time', o.seconds)
+if free_slot(slot, attempt) then
+  redis.pcall('HINCRBY', RQ_WORKER .. slot, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', 1)
+  redis.pcall('HINCRBYFLOAT', RQ_WORKER .. slot, 'total_working_time', number(o.seconds))
 end
 return 'ours'

@@ -7,15 +7,17 @@ local fields = {}
 for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
 local rows = {now_ms(), -1}
 local function add(id)
-  local values = redis.call('HMGET', RQ_JOB .. id, unpack(fields))
-  if values[1] then
+  local values = redis.pcall('HMGET', RQ_JOB .. id, unpack(fields))
+  if values.err then values = {false} end
+  if values[1] or redis.call('EXISTS', RQ_JOB .. id) == 1 then
+    for i = #values + 1, #fields do values[i] = false end
     local lease = values[1] == 'RUNNING' and redis.call('ZSCORE', LEASES, id)
     rows[#rows + 1] = {id, lease or '', unpack(values)}
   end
 end
-local segments = tonumber(redis.call('HGET', EXPERIMENT .. name, 'segments') or 0)
+local segments = tonumber(redis.call('HGET', EXPERIMENT .. name, 'segments') or '') or 0
 for k = 1, segments do
-  local base = tonumber(redis.call('HGET', EXPERIMENT .. name, 's:' .. k) or -1)
+  local base = tonumber(redis.call('HGET', EXPERIMENT .. name, 's:' .. k) or '') or -1
   local length = base >= 0 and redis.call('LLEN', JOBS .. name .. ':' .. k) or 0
   local from = math.max(first - base, 0)
   local to = last < 0 and length - 1 or math.min(last - base, length - 1)

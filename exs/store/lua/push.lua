@@ -1,6 +1,6 @@
---@ time ready push
+--@ time ready push commit
 -- push(meta, id1, name1, params1, point1, commands1, shape1, ...) -> {code, ...}: one batch of a push.
--- meta (JSON): name push digest first last into user host source kind pool priority retries max lost id8 spec_digest
+-- meta (JSON): name push first last into user host source kind pool priority retries max lost id8 spec_digest
 --   spec shapes[] collect{state} lock (ms).  A push of one batch goes straight in. A longer one fills a stage:
 --   queues and a segment that nobody claims from or lists, until the last batch commits it.
 -- A point that the experiment has already is counted by the state of its job, never queued twice.
@@ -22,7 +22,7 @@ for i = 2, #ARGV, 6 do
   local id, point, shape = ARGV[i], ARGV[i + 3], m.shapes[tonumber(ARGV[i + 5]) + 1]
   local bucket = POINTS .. m.name .. ':' .. string.sub(point, 1, 3)
   local old = point ~= '' and redis.call('HGET', bucket, point)
-  local f = old and redis.call('HMGET', RQ_JOB .. old, 'st', 'origin')
+  local f = old and redis.pcall('HMGET', RQ_JOB .. old, 'st', 'origin')
   if f and f[1] then
     if place.queue_shape[f[2]] and place.staged then
       counts.STAGED = (counts.STAGED or 0) + 1

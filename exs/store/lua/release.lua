@@ -1,7 +1,7 @@
---@ time ready state
+--@ time list ready state
 -- release(id, attempt, slot, why) -> ours | fenced | gone
 -- A planned stop: the job goes back to its place, unpunished. A job whose end was asked for is CANCELED instead.
--- keys: rq:job exs:leases rq:wip rq:queue exs:ready exs:exp rq:worker
+-- keys: rq:job exs:leases rq:wip rq:queue rq:canceled exs:ready exs:exp exs:attempts rq:worker
 local id, attempt = ARGV[1], ARGV[2]
 local job = load(id)
 if not job then return 'gone' end
@@ -9,15 +9,15 @@ if job.dn == attempt then return 'ours' end
 if job.at ~= attempt then return 'fenced' end
 redis.call('DEL', 'exs:none') -- see renew
 local now = now_ms()
-redis.call('HSET', RQ_JOB .. id, 't1', now, 'ended_at', iso(now), 'fd', ARGV[4], 'dn', attempt)
-remember(job)
+local f = {'t1', now, 'ended_at', iso(now), 'fd', ARGV[4], 'dn', attempt}
 leave(job)
-if job.wn == 'cancel' or job.wn == 'kill' then
-  redis.call('HDEL', RQ_JOB .. id, 'at', 'wn')
-  enter(job, 'CANCELED', now)
+if unwanted(job) then
+  enter(job, 'CANCELED', now, f)
 else
+  redis.call('HSET', RQ_JOB .. id, unpack(f))
+  remember(job)
   requeue(job, now)
 end
-free_slot(ARGV[3])
+free_slot(ARGV[3], attempt)
 sync(job.exp)
 return 'ours'

@@ -1,21 +1,37 @@
---@ ready
+--@ time ready
 -- remove_experiment(name) -> 1 | 0 when jobs are left: forgets an experiment that has no jobs any more.
--- keys: exs:exp exs:queues exs:spec exs:jobs exs:points exs:experiments exs:ids exs:order rq:queues
+-- keys: exs:exp exs:queues exs:spec exs:jobs exs:points exs:experiments exs:ids exs:order exs:last exs:ready rq:*
 local name = ARGV[1]
 local e = redis.call('HMGET', EXPERIMENT .. name, 'jobs', 'id', 'pool', 'segments')
-if not e[1] then return 1 end
-if tonumber(e[1]) > 0 then return 0 end
+if redis.call('EXISTS', EXPERIMENT .. name) == 0 then return 1 end
+local segments = tonumber(e[4] or '') or 0
+-- RQ's tools can delete a job without our count: only jobs that are there keep an experiment.
+local function has_job()
+  for k = 1, segments do
+    for _, id in ipairs(redis.call('LRANGE', JOBS .. name .. ':' .. k, 0, -1)) do
+      if id ~= '' and redis.call('TYPE', RQ_JOB .. id).ok == 'hash' then return true end
+    end
+  end
+end
+if (tonumber(e[1] or '') or 0) > 0 and has_job() then return 0 end
+redis.call('DEL', 'exs:none') -- see renew
+local pool = e[3] or ''
 local queues = redis.call('HGETALL', QUEUES .. name)
 for i = 1, #queues, 2 do
-  unset_ready(e[3], queues[i + 1], queues[i])
-  redis.call('SREM', RQ_QUEUES, RQ_QUEUE .. queues[i])
-  redis.call('DEL', RQ_QUEUE .. queues[i], RQ_WIP .. queues[i], RQ_FINISHED .. queues[i], RQ_FAILED .. queues[i],
-    RQ_CANCELED .. queues[i], RQ_SCHEDULED .. queues[i], RQ_DEFERRED .. queues[i])
+  local queue = queues[i]
+  unset_ready(pool, queues[i + 1], queue)
+  redis.call('SREM', RQ_QUEUES, RQ_QUEUE .. queue)
+  redis.call('UNLINK', RQ_QUEUE .. queue, RQ_WIP .. queue, RQ_FINISHED .. queue, RQ_FAILED .. queue,
+    RQ_CANCELED .. queue, RQ_SCHEDULED .. queue, RQ_DEFERRED .. queue)
 end
-for k = 1, tonumber(e[4] or 0) do redis.call('DEL', JOBS .. name .. ':' .. k) end
-redis.call('DEL', EXPERIMENT .. name, QUEUES .. name, SPECS .. name)
+for k = 1, segments do redis.call('UNLINK', JOBS .. name .. ':' .. k) end
+-- A job takes its point along; what is left in a bucket belongs to jobs that RQ's tools deleted, or to a push under way.
+if redis.call('EXISTS', STAGE .. name) == 0 then
+  for bucket = 0, 4095 do redis.call('UNLINK', POINTS .. name .. ':' .. string.format('%03x', bucket)) end
+end
+redis.call('UNLINK', EXPERIMENT .. name, QUEUES .. name, SPECS .. name)
 redis.call('ZREM', EXPERIMENTS, name)
-redis.call('HDEL', IDS, e[2])
-redis.call('ZREM', ORDER .. e[3], name)
+if e[2] then redis.call('HDEL', IDS, e[2]) end
+redis.call('ZREM', ORDER .. pool, name)
 if redis.call('GET', LAST) == name then redis.call('DEL', LAST) end
 return 1

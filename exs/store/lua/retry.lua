@@ -1,4 +1,4 @@
---@ time ready state
+--@ time list ready state
 -- retry(force, id1, ...) -> {queued, already, kept, missing}
 -- CRASHED and CANCELED jobs are queued again with their retries and crash budget restored; DONE and PRUNED ones only
 -- with force, which also runs the commands that succeeded. Ids are taken from the last, so that order is kept.
@@ -13,17 +13,18 @@ for i = #ARGV, 2, -1 do
     missing = missing + 1
   elseif job.at or job.st == 'QUEUED' or job.st == 'PAUSED' then
     already = already + 1
-  elseif (job.st == 'DONE' or job.st == 'PRUNED') and not force then
+  elseif not allowed(job, 'QUEUED') or ((job.st == 'DONE' or job.st == 'PRUNED') and not force) then
     kept = kept + 1
   else
-    if job.an > 0 then remember(job) end
+    remember(job)
     leave(job)
-    redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'dn', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 't0', 't1', 'ended_at', 'started_at', 'exc_info')
+    redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
+      't0', 't1', 'ended_at', 'started_at', 'exc_info')
     if force then redis.call('HSET', RQ_JOB .. job.id, 'fo', 1) end
     requeue(job, now)
     touched[job.exp] = true
     queued = queued + 1
   end
 end
-for name in pairs(touched) do sync(name) end
+sync_all(touched)
 return {queued, already, kept, missing}

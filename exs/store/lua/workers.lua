@@ -3,11 +3,11 @@
 -- keys read: rq:workers rq:worker rq:job
 local rows = {now_ms()}
 for _, key in ipairs(redis.call('SMEMBERS', RQ_WORKERS)) do
-  local fields = redis.call('HGETALL', key)
-  if #fields > 0 then
+  local fields = redis.pcall('HGETALL', key)
+  if not fields.err and #fields > 0 then
     local job
     for i = 1, #fields, 2 do if fields[i] == 'current_job' then job = fields[i + 1] end end
-    local f = job and redis.call('HMGET', RQ_JOB .. job, 'origin', 'ix') or {}
+    local f = job and redis.pcall('HMGET', RQ_JOB .. job, 'origin', 'ix') or {}
     rows[#rows + 1] = {string.sub(key, #RQ_WORKER + 1), fields, f[1] or '', f[2] or ''}
   end
 end

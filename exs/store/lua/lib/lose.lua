@@ -2,23 +2,20 @@
 -- The first loss is queued at once; later ones wait, doubling, so that a poison job does not race through a fleet.
 local function lose(job, why, now, budget, wait, longest)
   leave(job)
+  free_slot(job.slot, job.at)
   local lost = job.ls + 1
-  redis.call('HSET', RQ_JOB .. job.id, 'ls', lost, 't1', now, 'ended_at', iso(now), 'fc', 'lost', 'fd', why)
+  local f = {'ls', lost, 't1', now, 'ended_at', iso(now), 'fc', 'lost', 'fd', why}
   redis.call('HDEL', RQ_JOB .. job.id, 'xc', 'sg')
-  remember(job)
-  free_slot(job.slot)
-  if job.wn == 'cancel' or job.wn == 'kill' then
-    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn')
-    enter(job, 'CANCELED', now)
+  if unwanted(job) then
+    enter(job, 'CANCELED', now, f)
   elseif lost >= budget then
-    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn')
-    redis.call('HSET', RQ_JOB .. job.id, 'fc', 'poison', 'fd', 'lost with its slot ' .. lost .. ' times; last: ' .. why,
-      'exc_info', 'poison: ' .. why)
-    enter(job, 'CRASHED', now)
-  elseif lost == 1 then
-    requeue(job, now)
+    f[8], f[10] = 'poison', 'lost with its slot ' .. lost .. ' times; last: ' .. why
+    f[11], f[12] = 'exc_info', 'poison: ' .. why
+    enter(job, 'CRASHED', now, f)
   else
-    requeue_later(job, now, now + math.min(wait * 2 ^ (lost - 2), longest))
+    redis.call('HSET', RQ_JOB .. job.id, unpack(f))
+    remember(job)
+    if lost == 1 then requeue(job, now) else requeue_later(job, now, now + math.min(wait * 2 ^ (lost - 2), longest)) end
   end
   sync(job.exp)
 end

@@ -1,6 +1,7 @@
--- The parts of a push: may it go on, where do its jobs go, and the commit.
+-- The parts of a push: may it go on, and where do its jobs go.
 
--- nil, or the answer that refuses it. `digest` tells the same push repeated from another one.
+-- nil, or the answer that refuses it. A stage whose push says nothing any more is discarded, not continued: the file
+-- may have been edited since, and what it no longer holds must not be queued.
 local function refuse(m, now)
   local schema = redis.call('GET', SCHEMA)
   if schema and schema ~= SCHEMA_VERSION then return {'schema', schema} end
@@ -11,13 +12,11 @@ local function refuse(m, now)
     if e[4] == '1' then return {'archived'} end
     if not m.into and (e[1] ~= m.user or e[2] ~= m.source) then return {'taken', e[1], e[2]} end
   end
-  local s = redis.call('HMGET', STAGE .. m.name, 'push', 'digest', 'at')
+  local s = redis.call('HMGET', STAGE .. m.name, 'push', 'at')
   if s[1] and s[1] ~= m.push then
     if not m.first then return {'lost'} end
-    local left = m.lock - (now - tonumber(s[3]))
-    if left > 0 then return {'busy', left} end
-    if s[2] ~= m.digest then return {'stale'} end
-    redis.call('HSET', STAGE .. m.name, 'push', m.push, 'at', now)
+    local left = m.lock - (now - (tonumber(s[2] or '') or 0))
+    return left > 0 and {'busy', left} or {'stale'}
   elseif not s[1] and not m.first then
     return {'lost'}
   end
@@ -72,7 +71,7 @@ local function queue_for(place, name, shape)
 end
 
 local function save_stage(m, place, now)
-  local f = {'push', m.push, 'digest', m.digest, 'at', now, 'base', place.base, 'count', place.count,
+  local f = {'push', m.push, 'at', now, 'base', place.base, 'count', place.count,
     'segment', place.segment, 'queues', place.queues}
   for _, queue in ipairs(place.made) do
     f[#f + 1] = 'q:' .. queue
@@ -80,40 +79,4 @@ local function save_stage(m, place, now)
   end
   redis.call('HSET', STAGE .. m.name, unpack(f))
   redis.call('ZADD', STAGES, now, m.name)
-end
-
-local function create(m, now)
-  redis.call('HSET', EXPERIMENT .. m.name, 'id', m.id8, 'user', m.user, 'host', m.host, 'source', m.source, 'kind', m.kind,
-    'pool', m.pool, 'priority', m.priority, 'pushed_priority', m.priority, 'created', now, 'jobs', 0, 'running', 0, 'waiting', 0)
-  redis.call('HSET', IDS, m.id8, m.name)
-  redis.call('ZADD', EXPERIMENTS, now, m.name)
-end
-
--- Makes everything of the push visible and claimable at once.
-local function commit(m, place, now)
-  local key = EXPERIMENT .. m.name
-  local new = redis.call('EXISTS', key) == 0
-  if new then create(m, now) end
-  if new or redis.call('HGET', key, 'pushed_priority') ~= tostring(m.priority) then
-    redis.call('HSET', key, 'priority', m.priority, 'pushed_priority', m.priority)
-    local pool = redis.call('HGET', key, 'pool')
-    redis.call('ZADD', ORDER .. pool, string.format('%.0f', m.priority * 2 ^ 38 + redis.call('INCR', POSITION)), m.name)
-  end
-  redis.call('HSET', key, 'retries', m.retries, 'next', place.base + place.count, 'queues', place.queues)
-  for _, name in ipairs({'max', 'lost'}) do
-    if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
-  end
-  if place.count > 0 then
-    redis.call('HINCRBY', key, 'jobs', place.count)
-    redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
-    if place.new_segment then redis.call('HSET', key, 's:' .. place.segment, place.base, 'segments', place.segment) end
-  end
-  for _, queue in ipairs(place.made) do
-    redis.call('HSET', QUEUES .. m.name, queue, place.queue_shape[queue])
-    redis.call('SADD', RQ_QUEUES, RQ_QUEUE .. queue)
-  end
-  redis.call('DEL', STAGE .. m.name)
-  redis.call('ZREM', STAGES, m.name)
-  redis.call('SET', LAST, m.name)
-  sync(m.name)
 end

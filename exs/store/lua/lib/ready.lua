@@ -8,7 +8,8 @@ local function number_of(queue) return tonumber(string.match(queue, '~(%d+)$') o
 -- shape: '<gpus>|<indices>|<bytes>'; gpus '*' takes any slot. A slot offers its device names (comma separated)
 -- and the memory of its smallest device.
 local function fits(shape, devices, memory)
-  local gpus, indices, bytes = string.match(shape, '^([^|]*)|([^|]*)|([^|]*)$')
+  if shape == '*||' then return true end
+  local gpus, indices, bytes = string.match(shape, '^([%d*]+)|([^|]*)|(%d*)$')
   if not gpus then return false end
   local have = 0
   for device in string.gmatch(devices, '[^,]+') do
@@ -17,20 +18,24 @@ local function fits(shape, devices, memory)
   end
   if indices ~= '' and have == 0 then return false end
   if gpus == '0' and have > 0 then return false end
-  if gpus ~= '*' and gpus ~= '0' and have < tonumber(gpus) then return false end
-  return bytes == '' or tonumber(memory) >= tonumber(bytes)
+  if gpus ~= '*' and have < (tonumber(gpus) or 0) then return false end
+  return bytes == '' or (tonumber(memory) or 0) >= tonumber(bytes)
 end
 
--- Leaves one token each for at most n idle slots of the pool that fit; they are idle no longer.
-local function wake(pool, shape, n)
+-- Leaves one token each for at most n slots that wait for this; they are idle no longer.
+local function wake(pool, shape, n, name)
   local idle = redis.call('HGETALL', IDLE .. pool)
+  local now = #idle > 0 and now_ms()
   for i = 1, #idle, 2 do
     if n <= 0 then return end
-    local devices, memory = string.match(idle[i + 1], '^([^|]*)|(.*)$')
-    if devices and fits(shape, devices, memory) then
-      redis.call('HDEL', IDLE .. pool, idle[i])
-      redis.call('RPUSH', WAKE .. idle[i], '1')
-      redis.call('EXPIRE', WAKE .. idle[i], WAKE_TTL)
+    local slot = idle[i]
+    local devices, memory, till, only = string.match(idle[i + 1], '^([^|]*)|([^|]*)|(%d+)|(.*)$')
+    if not till or tonumber(till) < now then
+      redis.call('HDEL', IDLE .. pool, slot)
+    elseif (only == '' or only == name) and fits(shape, devices, memory) then
+      redis.call('HDEL', IDLE .. pool, slot)
+      redis.call('RPUSH', WAKE .. slot, '1')
+      redis.call('EXPIRE', WAKE .. slot, WAKE_TTL)
       n = n - 1
     end
   end
@@ -53,19 +58,26 @@ end
 
 -- Brings the ready set in line with one experiment; wakes idle slots for what became ready.
 local function sync(name)
-  local e = redis.call('HMGET', EXPERIMENT .. name, 'pool', 'kind', 'paused', 'max', 'running', 'archived')
-  if not e[1] then return end
-  local room = e[4] and e[4] - (e[5] or 0) or 1000000
+  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'pool', 'kind', 'paused', 'max', 'running', 'archived')
+  if e.err or not e[1] then return end
+  local max = tonumber(e[4] or '')
+  local room = max and max - (tonumber(e[5] or '') or 0) or 1000000
   local runs = e[2] == 'run' and e[3] ~= '1' and e[6] ~= '1' and room > 0
   local queues = redis.call('HGETALL', QUEUES .. name)
   for i = 1, #queues, 2 do
     local queue, shape = queues[i], queues[i + 1]
-    local length = redis.call('LLEN', RQ_QUEUE .. queue)
-    if runs and length > 0 then
+    local length = redis.pcall('LLEN', RQ_QUEUE .. queue)
+    if runs and type(length) == 'number' and length > 0 then
       set_ready(e[1], shape, queue, name)
-      wake(e[1], shape, math.min(length, room))
+      wake(e[1], shape, math.min(length, room), name)
+      room = math.max(room - length, 0)
     else
       unset_ready(e[1], shape, queue)
     end
   end
+end
+
+-- `touched`: NAME -> true.
+local function sync_all(touched)
+  for name in pairs(touched) do sync(name) end
 end

@@ -1,34 +1,38 @@
 -- Moves a job between states: our field, RQ's field and RQ's registry in one breath.
--- A job is a table {id, q (queue), st, at, ra, ix}; `load` reads one.
+-- A job is a table {id, q (queue), exp, st, at, ra, ix, ...}; `load` reads one.
 local RQ = {QUEUED = 'queued', RUNNING = 'started', PAUSING = 'started', PAUSED = 'deferred', DONE = 'finished',
   PRUNED = 'finished', CRASHED = 'failed', CANCELED = 'canceled'}
 local REGISTRY = {PAUSED = RQ_DEFERRED, DONE = RQ_FINISHED, PRUNED = RQ_FINISHED, CRASHED = RQ_FAILED, CANCELED = RQ_CANCELED}
 
+local function number(text) return tonumber(text or '') or 0 end
+
+-- nil when there is no such job; a job whose state is none of ours is BROKEN, which may only be removed.
 local function load(id)
-  local f = redis.call('HMGET', RQ_JOB .. id, 'st', 'origin', 'at', 'ra', 'ix', 'an', 'ls', 'rt', 'worker_name', 'wn', 't0', 'dn', 'nd', 'bt')
-  if not f[1] or not f[2] then return nil end
-  local q = f[2]
-  return {id = id, st = f[1], q = q, exp = experiment_of(q), at = f[3], ra = f[4], ix = f[5], an = tonumber(f[6] or 0),
-    ls = tonumber(f[7] or 0), rt = tonumber(f[8] or 0), slot = f[9], wn = f[10], t0 = tonumber(f[11] or 0), dn = f[12],
-    nd = f[13], bt = f[14]}
+  local f = redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'at', 'ra', 'ix', 'an', 'ls', 'rt', 'worker_name', 'wn', 't0', 'dn',
+    'nd', 'bt', 'hn')
+  if f.err or not f[1] or not f[2] then return nil end
+  return {id = id, st = RQ[f[1]] and f[1] or 'BROKEN', q = f[2], exp = experiment_of(f[2]), at = f[3], ra = f[4],
+    ix = number(f[5]), an = number(f[6]), ls = number(f[7]), rt = number(f[8]), slot = f[9] or '', wn = f[10],
+    t0 = number(f[11]), dn = f[12], nd = f[13] or '?', bt = f[14], hn = number(f[15])}
 end
 
 local function allowed(job, to) return ALLOWED[job.st .. '>' .. to] == true end
 
--- A list this long is not searched for one id: LREM costs 15 ms at a million (measured). The id stays as a dead
--- one, counted, and is dropped when it reaches the head.
-local SEARCH = 20000
+-- A push that is not committed is visible to nobody.
+local function committed(job) return redis.call('HEXISTS', QUEUES .. job.exp, job.q) == 1 end
 
-local function leave_list(job, wholly)
-  if wholly or redis.call('LLEN', RQ_QUEUE .. job.q) <= SEARCH then
-    redis.call('LREM', RQ_QUEUE .. job.q, 1, job.id)
-  else
-    redis.call('HINCRBY', EXPERIMENT .. job.exp, 'dead:' .. job.q, 1)
-  end
+local function leave_all(job)
+  for _, registry in pairs(REGISTRY) do redis.call('ZREM', registry .. job.q, job.id) end
+  redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id)
+  redis.call('LREM', RQ_QUEUE .. job.q, 0, job.id)
+  if redis.call('ZREM', LATER, job.id) == 1 then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'waiting', -1) end
+  if redis.call('ZREM', LEASES, job.id) == 1 then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'running', -1) end
+  redis.call('ZREM', RQ_WIP .. job.q, job.id .. ':' .. (job.at or ''))
 end
 
--- Takes a job out of the registry of its present state; `wholly` when its hash goes too.
-local function leave(job, wholly)
+-- Takes a job out of the registry of its present state; returns how many of its experiment run now, where that changed.
+-- A script that takes jobs out of lists ends with `drop_blanks`.
+local function leave(job)
   if job.st == 'QUEUED' then
     if job.ra then
       redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id)
@@ -36,24 +40,27 @@ local function leave(job, wholly)
       redis.call('HDEL', RQ_JOB .. job.id, 'ra')
       redis.call('HINCRBY', EXPERIMENT .. job.exp, 'waiting', -1)
     else
-      leave_list(job, wholly)
+      unlist(job.q, job.id, job.ix)
     end
   elseif job.st == 'RUNNING' or job.st == 'PAUSING' then
     redis.call('ZREM', RQ_WIP .. job.q, job.id .. ':' .. (job.at or ''))
     redis.call('ZREM', LEASES, job.id)
-    redis.call('HINCRBY', EXPERIMENT .. job.exp, 'running', -1)
+    return redis.call('HINCRBY', EXPERIMENT .. job.exp, 'running', -1)
+  elseif job.st == 'BROKEN' then
+    leave_all(job)
   else
     redis.call('ZREM', REGISTRY[job.st] .. job.q, job.id)
     if job.st == 'PRUNED' then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'pruned', -1) end
   end
 end
 
--- Puts a job that left its state into a final state or PAUSED.
-local function enter(job, state, now)
+-- Puts a job that left its state into a final state or PAUSED; `fields` are stored with it.
+local function enter(job, state, now, fields)
   local score = state == 'PAUSED' and job.ix or state == 'CANCELED' and math.floor(now / 1000) or -1
   redis.call('ZADD', REGISTRY[state] .. job.q, score, job.id)
   if state == 'PRUNED' then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'pruned', 1) end
-  redis.call('HSET', RQ_JOB .. job.id, 'st', state, 'status', RQ[state])
+  redis.call('HSET', RQ_JOB .. job.id, 'st', state, 'status', RQ[state], unpack(fields))
+  if job.at then redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn') end
 end
 
 -- Puts a job that left its state back to the front of its queue: what ran before has a lower index than what waits.
@@ -65,6 +72,7 @@ end
 
 -- Puts a job that left its state aside until `due`; reap queues it then.
 local function requeue_later(job, now, due)
+  due = math.floor(due)
   redis.call('HSET', RQ_JOB .. job.id, 'st', 'QUEUED', 'status', 'scheduled', 'enqueued_at', iso(now), 'ra', due)
   redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'worker_name')
   redis.call('ZADD', RQ_SCHEDULED .. job.q, math.ceil(due / 1000), job.id)
@@ -72,19 +80,26 @@ local function requeue_later(job, now, due)
   redis.call('HINCRBY', EXPERIMENT .. job.exp, 'waiting', 1)
 end
 
--- Remembers the attempt that just ended, before the next one overwrites it.
+-- Remembers the attempt that ended last, once, before the next one overwrites it.
 local function remember(job)
-  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 't0', 't1', 'fc', 'fd', 'xc', 'dr', 'lg', 'st')
+  if job.an <= job.hn then return end
+  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 't0', 't1', 'fc', 'fd', 'xc', 'dr', 'lg')
   local record = {}
-  local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log', 'state'}
+  local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log'}
   for i, name in ipairs(names) do if f[i] then record[name] = f[i] end end
   redis.call('RPUSH', ATTEMPTS .. job.id, cjson.encode(record))
+  redis.call('LTRIM', ATTEMPTS .. job.id, -HISTORY, -1)
+  redis.call('HSET', RQ_JOB .. job.id, 'hn', job.an)
 end
 
--- Frees the slot that held a job.
-local function free_slot(slot)
-  if slot and redis.call('EXISTS', RQ_WORKER .. slot) == 1 then
-    redis.call('HDEL', RQ_WORKER .. slot, 'current_job', 'exs_at')
-    redis.call('HSET', RQ_WORKER .. slot, 'state', 'idle')
-  end
+-- Frees the slot that held a job, unless it holds another by now; true if it was its holder.
+local function free_slot(slot, attempt)
+  local worker = RQ_WORKER .. slot
+  if redis.call('HGET', worker, 'exs_at') ~= attempt then return false end
+  redis.call('HDEL', worker, 'current_job', 'exs_at')
+  redis.call('HSET', worker, 'state', 'idle')
+  return true
 end
+
+-- Whether a job's end was asked for.
+local function unwanted(job) return job.wn == 'cancel' or job.wn == 'kill' end

@@ -1,0 +1,43 @@
+-- Makes everything of a push visible and claimable at once.
+local function create(m, now)
+  redis.call('HSET', EXPERIMENT .. m.name, 'id', m.id8, 'user', m.user, 'host', m.host, 'source', m.source, 'kind', m.kind,
+    'pool', m.pool, 'priority', m.priority, 'pushed_priority', m.priority, 'created', now, 'jobs', 0, 'running', 0, 'waiting', 0)
+  redis.call('HSET', IDS, m.id8, m.name)
+  redis.call('ZADD', EXPERIMENTS, now, m.name)
+end
+
+-- Another pool, or another priority than the last push said, moves the experiment; what `update` set meanwhile stays.
+-- A file pushed into another's experiment does not move it.
+local function arrange(m, key, new)
+  local e = redis.call('HMGET', key, 'pool', 'pushed_priority')
+  if not new and (m.into or e[1] == m.pool and e[2] == tostring(m.priority)) then return end
+  local queues = redis.call('HGETALL', QUEUES .. m.name)
+  for i = 1, #queues, 2 do unset_ready(e[1], queues[i + 1], queues[i]) end
+  redis.call('ZREM', ORDER .. e[1], m.name)
+  redis.call('HSET', key, 'pool', m.pool, 'priority', m.priority, 'pushed_priority', m.priority)
+  redis.call('ZADD', ORDER .. m.pool, string.format('%.0f', m.priority * 2 ^ 38 + redis.call('INCR', POSITION)), m.name)
+end
+
+local function commit(m, place, now)
+  local key = EXPERIMENT .. m.name
+  local new = redis.call('EXISTS', key) == 0
+  if new then create(m, now) end
+  arrange(m, key, new)
+  redis.call('HSET', key, 'retries', m.retries, 'next', place.base + place.count, 'queues', place.queues)
+  for _, name in ipairs({'max', 'lost'}) do
+    if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
+  end
+  if place.count > 0 then
+    redis.call('HINCRBY', key, 'jobs', place.count)
+    redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
+    if place.new_segment then redis.call('HSET', key, 's:' .. place.segment, place.base, 'segments', place.segment) end
+  end
+  for _, queue in ipairs(place.made) do
+    redis.call('HSET', QUEUES .. m.name, queue, place.queue_shape[queue])
+    redis.call('SADD', RQ_QUEUES, RQ_QUEUE .. queue)
+  end
+  redis.call('DEL', STAGE .. m.name)
+  redis.call('ZREM', STAGES, m.name)
+  redis.call('SET', LAST, m.name)
+  sync(m.name)
+end

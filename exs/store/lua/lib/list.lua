@@ -1,0 +1,41 @@
+-- Takes ids out of the middle of a long list.
+-- Lists stand in index order, but for what was put back to the front: the place of an id is found by halving, blanked,
+-- and the blanks of one script are taken out together. LREM for each would hold Redis 15 ms at a million (measured).
+local SEARCH = 1000
+local blanks = {}
+
+local function halve(key, id, ix, known)
+  local low, high = 0, redis.call('LLEN', key) - 1
+  while low <= high do
+    local middle = math.floor((low + high) / 2)
+    local other = redis.call('LINDEX', key, middle)
+    if other == id then return middle end
+    local stored = known[middle] or redis.pcall('HGET', RQ_JOB .. other, 'ix')
+    if (type(stored) ~= 'table' and tonumber(stored or '') or 0) < ix then low = middle + 1 else high = middle - 1 end
+  end
+end
+
+local function unlist(queue, id, ix)
+  local key = RQ_QUEUE .. queue
+  if redis.call('LLEN', key) <= SEARCH then
+    redis.call('LREM', key, 1, id)
+    return
+  end
+  local b = blanks[key] or {n = 0, known = {}}
+  blanks[key] = b
+  local place = b.last and redis.call('LINDEX', key, b.last + 1) == id and b.last + 1
+    or halve(key, id, ix, b.known) or redis.call('LPOS', key, id)
+  if not place then return end
+  redis.call('LSET', key, place, '')
+  b.n, b.last, b.known[place] = b.n + 1, place, ix
+end
+
+local function drop_blanks()
+  for key, b in pairs(blanks) do
+    if b.n > 0 then
+      local nearer_end = b.last * 2 > redis.call('LLEN', key) and -1 or 1
+      redis.call('LREM', key, nearer_end * b.n, '')
+    end
+  end
+  blanks = {}
+end

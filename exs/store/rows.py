@@ -1,0 +1,223 @@
+"""Rows and claims from what the scripts answer. Nothing in them is trusted: what cannot be read is shown as such."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from exs.errors import BrokenRecord
+from exs.model import Claim, ExperimentRow, JobRow, JobState, Json, SlotRow
+from exs.store.records import loads, pairs, text
+
+#: Fields that a list reads, in the order in which `jobs.lua` and `job.lua` are asked for them.
+ROW_FIELDS = (
+    *(
+        "st",
+        "origin",
+        "ix",
+        "nm",
+        "pr",
+        "pt",
+        "sp",
+        "cm",
+        "at",
+        "an",
+        "ls",
+        "nd",
+        "worker_name",
+        "gp",
+        "created_at",
+    ),
+    *("t0", "t1", "ra", "wn", "fc", "fd", "xc", "rs", "dr", "lg", "tl", "rm", "lx"),
+)
+
+#: The largest whole number that JSON, Lua and float agree on; what is beyond is no number of ours.
+_LARGEST = 2**53
+_QUEUE_NUMBER = re.compile(r"~\d+$")
+
+
+def whole(value: bytes | None) -> int:
+    """A whole number; 0 for what is none."""
+    try:
+        found = int(float(value or 0))
+    except (ValueError, OverflowError):
+        return 0
+    return found if abs(found) <= _LARGEST else 0
+
+
+def _seconds(value: bytes | None) -> float:
+    return whole(value) / 1000
+
+
+def _mapping(value: bytes | None, what: str) -> dict[str, Json]:
+    if not value:
+        return {}
+    data = loads(value, what)
+    if not isinstance(data, dict):
+        raise BrokenRecord(f"{what} is not an object.")
+    return data
+
+
+def iso_seconds(value: bytes | None) -> float:
+    """RQ's ISO time as seconds since the epoch, 0.0 for none."""
+    try:
+        return datetime.fromisoformat(text(value).replace("Z", "+00:00")).astimezone(timezone.utc).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def experiment_of(queue: str) -> str:
+    """The experiment to which a queue belongs: NAME~2 is NAME's second."""
+    return _QUEUE_NUMBER.sub("", queue)
+
+
+def claim_from(reply: Sequence[bytes]) -> Claim:
+    """What `claim.lua` answered. One that cannot be read gives a Claim with a problem: it is leased all the same."""
+    job, attempt, number, name, index, title, params, point, spec, commands, force, created = reply
+    what = f"job {text(job)}"
+    problem = ""
+    values: dict[str, Json] = {}
+    chosen: Json = []
+    try:
+        values = _mapping(params, f"parameters of {what}")
+        chosen = loads(commands, f"commands of {what}") if commands else []
+        if not isinstance(chosen, list) or not all(isinstance(command, str) for command in chosen):
+            raise BrokenRecord(f"commands of {what} are not a list of names.")
+    except BrokenRecord as error:
+        problem, values, chosen = error.message, {}, []
+    return Claim(
+        job=text(job),
+        attempt=text(attempt),
+        number=whole(number),
+        experiment=text(name),
+        index=whole(index),
+        name=text(title),
+        params=values,
+        point=text(point),
+        spec=text(spec),
+        commands=tuple(chosen),
+        force=force == b"1",
+        created_at=iso_seconds(created),
+        problem=problem,
+    )
+
+
+def job_row(reply: Sequence[bytes | None], now: float) -> JobRow:
+    """One row of `jobs.lua`. A record that cannot be read gives a CRASHED row that says so."""
+    job_id, lease, *values = reply
+    f = dict(zip(ROW_FIELDS, values, strict=True))
+    what = f"job {text(job_id)}"
+    try:
+        state, params = JobState(text(f["st"])), _mapping(f["pr"], f"parameters of {what}")
+        result, commands = (
+            _mapping(f["rs"], f"result of {what}"),
+            loads(f["cm"] or b"[]", f"commands of {what}"),
+        )
+        detail = text(f["fd"])
+        if not isinstance(commands, list):
+            raise BrokenRecord(f"commands of {what} are not a list.")
+    except (BrokenRecord, ValueError) as error:
+        state, params, result, commands, detail = JobState.CRASHED, {}, {}, [], f"broken record: {error}"
+    exit_code = f["xc"]
+    return JobRow(
+        id=text(job_id),
+        experiment=experiment_of(text(f["origin"])),
+        index=whole(f["ix"]),
+        state=state,
+        name=text(f["nm"]),
+        params=params,
+        point=text(f["pt"]),
+        spec=text(f["sp"]),
+        commands=tuple(str(command) for command in commands),
+        attempt=text(f["at"]),
+        attempts=whole(f["an"]),
+        lost=whole(f["ls"]),
+        node=text(f["nd"]),
+        slot=text(f["worker_name"]),
+        gpus=text(f["gp"]),
+        created_at=iso_seconds(f["created_at"]),
+        started_at=_seconds(f["t0"]),
+        ended_at=_seconds(f["t1"]),
+        lease_late=max(0.0, now - _seconds(lease)) if lease else 0.0,
+        retry_at=_seconds(f["ra"]),
+        failure=text(f["fc"]),
+        detail=detail,
+        exit_code=whole(exit_code) if exit_code else None,
+        result=result,
+        directory=text(f["dr"]),
+        log=text(f["lg"]),
+        tail=text(f["tl"]),
+        max_rss=whole(f["rm"]),
+        log_dropped=whole(f["lx"]),
+        want=text(f["wn"]),
+    )
+
+
+def history_from(items: Iterable[bytes], what: str) -> tuple[Mapping[str, Json], ...]:
+    """Earlier attempts, oldest first; one that cannot be read is left out."""
+    records: list[Mapping[str, Json]] = []
+    for item in items:
+        try:
+            records.append(_mapping(item, f"attempts of {what}"))
+        except BrokenRecord:
+            continue
+    return tuple(records)
+
+
+def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
+    """One row of `experiments.lua`."""
+    name, flat, queued, running, done, failed, canceled, paused, waiting = reply
+    f = pairs(flat)
+    pruned = whole(f.get("pruned"))
+    return ExperimentRow(
+        name=text(name),
+        id=text(f.get("id")),
+        user=text(f.get("user")),
+        host=text(f.get("host")),
+        source=text(f.get("source")),
+        kind=text(f.get("kind")),
+        pool=text(f.get("pool")),
+        priority=whole(f.get("priority")),
+        created_at=_seconds(f.get("created")),
+        jobs=whole(f.get("jobs")),
+        counts={
+            JobState.QUEUED: queued + waiting,
+            JobState.RUNNING: running,
+            JobState.PAUSED: paused,
+            JobState.DONE: done - pruned,
+            JobState.PRUNED: pruned,
+            JobState.CRASHED: failed,
+            JobState.CANCELED: canceled,
+        },
+        waiting_retry=waiting,
+        retries=whole(f.get("retries")),
+        paused=f.get("paused") == b"1",
+        max_running=whole(f["max"]) if "max" in f else None,
+    )
+
+
+def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
+    """One row of `workers.lua`."""
+    name, flat, queue, index = reply
+    f = pairs(flat)
+    seen = max(0.0, now - iso_seconds(f.get("last_heartbeat")))
+    return SlotRow(
+        name=text(name),
+        node=text(f.get("exs_node")) or text(f.get("hostname")),
+        gpus=text(f.get("exs_gpus")),
+        pools=tuple(text(f.get("queues")).split(",")),
+        state=text(f.get("state")),
+        job=text(f.get("current_job")),
+        experiment=experiment_of(text(queue)),
+        index=whole(index) if index else -1,
+        pid=whole(f.get("pid")),
+        born_at=iso_seconds(f.get("birth")),
+        seen_ago=seen,
+        done=whole(f.get("successful_job_count")),
+        failed=whole(f.get("failed_job_count")),
+        version=text(f.get("exs_version")),
+        boot=text(f.get("exs_boot")),
+        pid_start=whole(f.get("exs_start")),
+    )
