@@ -120,7 +120,7 @@ class Attendance:
         now = time.monotonic()
         if now - self._pressed_at > _ONE_PRESS:
             self._interrupts += 1
-        self._pressed_at = now
+            self._pressed_at = now
 
     def _pass_on(self) -> None:
         """Hear what the person wants and tell the node, one step per look: two signals at once would arrive as one."""
