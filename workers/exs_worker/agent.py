@@ -184,6 +184,10 @@ class Agent:
             log.warning("cannot report slots that ended: %s", error.message)
             self._report_at = time.monotonic() + self.settings.timing.reconnect
             return
+        except Exception:  # the slots that live must not lose their agent over it
+            log.exception("cannot report slots that ended")
+            self._report_at = time.monotonic() + LONGEST_WAIT
+            return
         self._dead.clear()
         self._ended_slots.clear()
         if self._given_up and not self._stops:

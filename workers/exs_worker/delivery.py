@@ -43,6 +43,9 @@ class Delivery:
                     self._left = item, spooled
                     return
                 time.sleep(self._pause)
+            except Exception:  # a bug, here or in the queue: days of work must outlive it
+                self._keep(item)
+                raise
         self._contact.made()
         self._settle(item, fence, spooled)
 

@@ -1,0 +1,249 @@
+"""Faults of processes: agents, slots, jobs and what jobs leave behind are killed, one by one and together."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from exs.model import JobState
+from exs.store.scripts import sha
+from harness.fleet import Fleet
+from harness.node import Node
+from slotprocess import gone, wait_until
+
+S = JobState
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def spooled(node: Node) -> list[Path]:
+    return list(node.home.rglob("*.outcome.json"))
+
+
+def test_f1_an_idle_slot_is_killed(fleet: Fleet) -> None:
+    node = fleet.node("a")
+    fleet.wait(fleet.store.workers, "the slot in the list")
+    (slot,) = node.slots()
+    (before,) = fleet.store.workers()
+    kill(slot)
+    fleet.wait(lambda: [r.name for r in fleet.store.workers()] not in ([], [before.name]), "another slot in its place")
+    (job,) = fleet.push()
+    assert fleet.wait_state(job, S.DONE).attempts == 1
+    fleet.check()
+
+
+def test_f2_f3_a_slot_is_killed_in_the_middle_of_a_job(fleet: Fleet) -> None:
+    """The child, and the daemon in a session of its own, are gone within a second; the job runs again at once."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    (job,) = fleet.push("daemons", "until", go, lost_after=600)
+    first = fleet.wait_running(job)
+    fleet.wait_event("family")
+    kill(*node.slots())
+    fleet.wait_gone(first.attempt, 1.0)
+    second = fleet.wait_running(job, 2)
+    assert second.attempt != first.attempt and second.lost == 1
+    go.touch()
+    row = fleet.wait_state(job, S.DONE)
+    assert row.attempts == 2 and [attempt["failure"] for attempt in row.history] == ["lost"]
+    assert fleet.witness.runs() == {job: 2}
+    fleet.wait_gone("")
+    fleet.check()
+
+
+def test_f4_the_agent_is_killed(fleet: Fleet) -> None:
+    """Its slot finishes the job, delivers, takes no other and leaves; nothing is lost or left."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    first, second = fleet.push("daemons", "until", go, jobs=2)
+    fleet.wait_running(first)
+    slots = node.slots()
+    kill(node.pid)
+    node.wait_for("the agent is gone")
+    go.touch()
+    fleet.wait(lambda: all(gone(pid) for pid in slots), "the slot leaves")
+    assert (fleet.row(first).state, fleet.row(first).attempts) == (S.DONE, 1)
+    assert (fleet.row(second).state, fleet.row(second).attempts) == (S.QUEUED, 0)
+    fleet.check()
+
+
+def test_f4_the_agent_is_killed_while_its_slots_leave(fleet: Fleet) -> None:
+    """Its death is no second signal: the job is not taken from a slot that was told to finish it."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    (job,) = fleet.push("until", go)
+    fleet.wait_running(job)
+    slots = node.slots()
+    os.kill(node.pid, signal.SIGTERM)
+    node.wait_for("finish their jobs")
+    kill(node.pid)
+    node.wait_for("the agent is gone")
+    go.touch()
+    fleet.wait(lambda: all(gone(pid) for pid in slots), "the slot leaves")
+    assert (fleet.row(job).state, fleet.row(job).attempts) == (S.DONE, 1)
+    fleet.check()
+
+
+def test_f5_agent_and_slot_are_killed_together(fleet: Fleet) -> None:
+    """The next agent ends the survivors, then uses the GPU, and puts the job back without waiting for its lease."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    (job,) = fleet.push("daemons", "until", go, lost_after=600)
+    first = fleet.wait_running(job)
+    fleet.wait_event("family")
+    slots = node.slots()
+    os.kill(slots[0], signal.SIGSTOP)  # it must not notice that the agent goes first
+    kill(node.pid, *slots)
+    wait_until(lambda: all(gone(pid) for pid in slots), "their end")
+    assert fleet.witness.living(first.attempt)
+    node.start()
+    fleet.wait_running(job, 2)
+    assert not fleet.witness.living(first.attempt)
+    go.touch()
+    assert fleet.wait_state(job, S.DONE).lost == 1
+    fleet.wait_gone("")
+    fleet.check()
+
+
+def test_f5_an_agent_leaves_alone_what_a_living_slot_runs(fleet: Fleet) -> None:
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    (job,) = fleet.push("daemons", "until", go)
+    fleet.wait_running(job)
+    fleet.wait_event("family")
+    fleet.node("b")
+    kill(node.pid)
+    node.wait_for("the agent is gone")
+    node.start(slots=1)
+    assert len(fleet.witness.living()) == 3
+    go.touch()
+    assert fleet.wait_state(job, S.DONE).attempts == 1
+    fleet.wait_gone("")
+    fleet.check()
+
+
+def test_f6_f7_the_job_or_a_part_of_it_is_killed(fleet: Fleet) -> None:
+    """Only the main process counts; when it dies the rest is ended, and the slot takes the next job."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    slots = node.slots()
+    first, second = fleet.push("daemons", "until", go, jobs=2)
+    attempt = fleet.wait_running(first).attempt
+    fleet.wait_event("family")
+    (child,) = [seen.pid for seen in fleet.witness.seen("child")]
+    (main,) = [seen.pid for seen in fleet.witness.seen("start")]
+    kill(child)
+    wait_until(lambda: gone(child), "the end of the child")
+    assert fleet.row(first).state is S.RUNNING
+    kill(main)
+    row = fleet.wait_state(first, S.CRASHED)
+    assert row.failure == "error" and "killed by SIGKILL" in row.detail
+    assert not fleet.witness.living(attempt)
+    go.touch()
+    assert fleet.wait_state(second, S.DONE).attempts == 1
+    assert node.slots() == slots
+    fleet.check()
+
+
+def test_f8_a_job_that_leaves_daemons_is_done_and_they_are_ended(fleet: Fleet) -> None:
+    fleet.node("a")
+    (job,) = fleet.push("daemons")
+    row = fleet.wait_state(job, S.DONE)
+    assert not fleet.witness.living()
+    assert "ended 2 processes that it left behind" in row.detail
+    fleet.check()
+
+
+def test_f9_a_slot_dies_between_claim_and_start(fleet: Fleet) -> None:
+    """The claim is made, its answer never arrives, the slot is killed: lost with its slot, no retry spent."""
+    proxy = fleet.proxy()
+    node = fleet.node("a", url=proxy.url)
+    fleet.wait(fleet.store.workers, "the slot in the list")
+    proxy.drop_reply(sha("claim").encode(), then_cut=True)
+    (job,) = fleet.push(retries=1, lost_after=600)
+    fleet.wait_state(job, S.RUNNING)
+    kill(*node.slots())
+    proxy.go()
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.attempts, row.lost) == (2, 1)
+    assert fleet.witness.runs() == {job: 1}
+    fleet.check()
+
+
+@pytest.mark.parametrize("victim", ["slot", "node"])
+def test_f10_an_outcome_outlives_its_slot(fleet: Fleet, victim: str) -> None:
+    """The job ends while Redis is away, then its slot dies: whoever comes next delivers, and nothing runs twice."""
+    go, proxy = fleet.root / "go", fleet.proxy()
+    node = fleet.node("a", url=proxy.url)
+    (job,) = fleet.push("result", '{"loss": 0.5}', "until", go, lost_after=600)
+    fleet.wait_running(job)
+    proxy.cut()
+    go.touch()
+    fleet.wait(lambda: spooled(node), "an outcome on disk")
+    if victim == "slot":
+        kill(*node.slots())
+        proxy.go()
+    else:
+        node.power_off()
+        proxy.go()
+        node.start()
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.attempts, row.result) == (1, {"loss": 0.5})
+    fleet.wait(lambda: not spooled(node), "an empty spool")
+    assert fleet.witness.runs() == {job: 1}
+    fleet.check()
+
+
+def test_f10_a_node_that_leaves_while_redis_is_away_leaves_its_outcome(fleet: Fleet) -> None:
+    go, proxy = fleet.root / "go", fleet.proxy()
+    node = fleet.node("a", url=proxy.url)
+    (job,) = fleet.push("until", go, lost_after=600)
+    fleet.wait_running(job)
+    proxy.cut()
+    go.touch()
+    fleet.wait(lambda: spooled(node), "an outcome on disk")
+    assert node.stop() == 0
+    assert fleet.row(job).state is S.RUNNING
+    proxy.go()
+    node.start()
+    assert fleet.wait_state(job, S.DONE).attempts == 1
+    fleet.check()
+
+
+def test_f15_f16_power_off_and_poison(fleet: Fleet) -> None:
+    """A job that kills its slot each time is poison after the crash budget; the others finish."""
+    node = fleet.node("a", EXS_CRASH_BUDGET="2")
+    (poison,) = fleet.push("kill_worker", name="poison")
+    good = fleet.push(jobs=3)
+    row = fleet.wait_state(poison, S.CRASHED)
+    assert (row.failure, row.lost, row.attempts) == ("poison", 2, 2)
+    assert "lost with its slot 2 times" in row.detail
+    for job in good:
+        assert fleet.wait_state(job, S.DONE).attempts == 1
+    (job,) = fleet.push("until", fleet.root / "go", name="after")
+    fleet.wait_running(job)
+    node.power_off()
+    fleet.node("b")
+    (fleet.root / "go").touch()
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.attempts, row.node) == (2, "b") and "no word from a" in str(row.history[0]["detail"])
+    fleet.check()
+
+
+@pytest.mark.parametrize("verb", ["cancel", "kill"])
+def test_f18_a_job_that_ignores_every_signal_is_ended(fleet: Fleet, verb: str) -> None:
+    fleet.node("a")
+    (job,) = fleet.push("stubborn", "daemons", "until", fleet.root / "go", grace=0.5 if verb == "cancel" else 600)
+    fleet.wait_running(job)
+    fleet.wait_event("family")
+    fleet.store.cancel([job], kill=verb == "kill")
+    row = fleet.wait_state(job, S.CANCELED)
+    assert not fleet.witness.living()
+    assert "SIGKILL" in row.detail
+    fleet.check()

@@ -1,0 +1,99 @@
+"""Redis itself stops, dies, is emptied or forgets its scripts while jobs are under way."""
+
+from __future__ import annotations
+
+import pytest
+
+from exs.model import JobState
+from harness.fleet import Fleet
+
+S = JobState
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+def test_f21_f22_redis_goes_and_comes_back_with_jobs_under_way(fleet: Fleet, how: str) -> None:
+    """No job is killed, none is put back, every id that push printed is there, all finish once."""
+    go = fleet.root / "go"
+    for name in ("a", "b"):
+        fleet.node(name, "--cpus", "2", slots=2)
+    jobs = fleet.push("until", go, jobs=30)
+    fleet.wait_event("start", 4)
+    fleet.server.client().bgrewriteaof()
+    fleet.server.stop() if how == "restart" else fleet.server.kill()
+    alive = fleet.witness.living()
+    fleet.server.start()
+    assert [row.id for row in fleet.rows()] == jobs
+    assert fleet.witness.living() == alive and len(alive) == 4
+    go.touch()
+    rows = fleet.wait_all()
+    assert {(row.state, row.attempts, row.lost) for row in rows} == {(S.DONE, 1, 0)}
+    assert fleet.witness.runs() == dict.fromkeys(jobs, 1)
+    fleet.check()
+
+
+def test_a_cancel_arrives_after_redis_was_away(fleet: Fleet) -> None:
+    """The channel on which it comes at once is listened to again."""
+    fleet.node("a", EXS_RENEW="200", EXS_LEASE="600")
+    (job,) = fleet.push("until", fleet.root / "go")
+    fleet.wait_running(job)
+    fleet.server.kill()
+    fleet.server.start()
+    channel = fleet.server.client()
+    fleet.wait(lambda: channel.pubsub_channels("rq:pubsub:*"), "the slot listens")
+    fleet.store.cancel([job])
+    fleet.wait_state(job, S.CANCELED)
+    fleet.check()
+
+
+def test_f32_scripts_are_forgotten(fleet: Fleet) -> None:
+    go = fleet.root / "go"
+    fleet.node("a")
+    jobs = fleet.push("until", go, jobs=3)
+    fleet.wait_running(jobs[0])
+    fleet.server.client().script_flush()
+    go.touch()
+    assert {(row.state, row.attempts) for row in fleet.wait_all()} == {(S.DONE, 1)}
+    assert fleet.witness.runs() == dict.fromkeys(jobs, 1)
+    fleet.check()
+
+
+def test_f32_redis_is_emptied(fleet: Fleet) -> None:
+    """The slot says so and ends nothing; its outcome is kept; it serves what is pushed next, and is in the list."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    (job,) = fleet.push("until", go)
+    attempt = fleet.wait_running(job).attempt
+    fleet.server.client().flushall()
+    node.wait_for("was it emptied, or replaced? The job runs on")
+    assert fleet.witness.living(attempt)
+    go.touch()
+    node.wait_for("its outcome is kept in")
+    assert list(node.home.rglob(f"{job}.*.outcome.json"))
+    (other,) = fleet.push(name="next")
+    assert fleet.wait_state(other, S.DONE).attempts == 1
+    fleet.wait(lambda: [row.node for row in fleet.store.workers()] == ["a"], "the slot in the list")
+    fleet.check()
+
+
+def test_f32_the_right_redis_comes_back_after_an_empty_one(fleet: Fleet) -> None:
+    """What ended meanwhile is delivered by the next agent."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    (job,) = fleet.push("until", go, lost_after=600)
+    fleet.wait_running(job)
+    fleet.server.stop()
+    right, wrong = fleet.server.directory, fleet.root / "wrong"
+    wrong.mkdir()
+    fleet.server.directory = wrong
+    fleet.server.start()
+    node.wait_for("The job runs on")
+    go.touch()
+    node.wait_for("its outcome is kept in")
+    node.stop()
+    fleet.server.stop()
+    fleet.server.directory = right
+    fleet.server.start()
+    node.start()
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.attempts, fleet.witness.runs()) == (1, {job: 1})
+    fleet.check()

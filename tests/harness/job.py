@@ -1,0 +1,108 @@
+"""The job of the tests. `job.py WITNESS VERB [ARGUMENT] ...` does the verbs in turn and writes down what it sees.
+
+until FILE · daemons (a child, and a daemon in a session of its own, both ignoring SIGTERM) · stubborn (ignore SIGTERM
+and SIGINT) · kill_worker · result JSON · square NUMBER · print TEXT · bytes HEX · exit CODE · fail_unless FILE.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+
+
+def note(event, text=""):
+    descriptor = os.open("/proc/self/stat", os.O_RDONLY)
+    start = int(os.read(descriptor, 4096).rpartition(b")")[2].split()[19])
+    os.close(descriptor)
+    env = os.environ
+    record = {
+        "event": event,
+        "job": env.get("EXS_JOB", ""),
+        "attempt": env.get("EXS_ATTEMPT", ""),
+        "pid": os.getpid(),
+        "start": start,
+        "devices": env.get("CUDA_VISIBLE_DEVICES", "?"),
+        "text": text,
+        "cwd": os.getcwd(),
+        "seed": env.get("EXS_SEED", ""),
+        "at": time.clock_gettime(time.CLOCK_BOOTTIME),
+    }
+    append(sys.argv[1], json.dumps(record))
+
+
+def append(path, line):
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(descriptor, (line + "\n").encode())
+    os.close(descriptor)
+
+
+def until(path):
+    while not os.path.exists(path):
+        time.sleep(0.02)
+
+
+def ignore():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def linger(event):
+    note(event)
+    while True:
+        time.sleep(600)
+
+
+def family():
+    """A child, and a daemon that has left the session, the group and its parent."""
+    ready, tell = os.pipe()
+    if os.fork() == 0:
+        ignore()
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.write(tell, b".")
+                linger("daemon")
+            os._exit(0)
+        os.write(tell, b".")
+        linger("child")
+    os.read(ready, 1)
+    os.read(ready, 1)
+
+
+def main():
+    words = iter(sys.argv[2:])
+    note("start")
+    for verb in words:
+        if verb == "until":
+            until(next(words))
+        elif verb == "daemons":
+            family()
+            note("family")
+        elif verb == "stubborn":
+            ignore()
+            note("stubborn")
+        elif verb == "kill_worker":
+            os.kill(int(os.environ["EXS_WORKER_PID"]), signal.SIGKILL)
+            time.sleep(600)
+        elif verb == "result":
+            append(os.environ["EXS_REPORT"], next(words))
+        elif verb == "square":
+            append(os.environ["EXS_REPORT"], json.dumps({"square": int(next(words)) ** 2}))
+        elif verb == "print":
+            print(next(words), flush=True)
+        elif verb == "bytes":
+            sys.stdout.buffer.write(bytes.fromhex(next(words)))
+            sys.stdout.buffer.flush()
+        elif verb == "exit":
+            note("end")
+            sys.exit(int(next(words)))
+        elif verb == "fail_unless":
+            if not os.path.exists(next(words)):
+                sys.exit(3)
+        else:
+            sys.exit(f"no such verb: {verb}")
+    note("end")
+
+
+main()

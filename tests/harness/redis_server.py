@@ -1,0 +1,86 @@
+"""A redis-server of one test: TCP on a free port, append-only file, started, killed and started again."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from exs.server.binary import find_binary
+from slotprocess import wait_until
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """`prefix`: words in front of the command, for another network namespace."""
+
+    def __init__(
+        self,
+        directory: Path,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        password: str = "",
+        prefix: tuple[str, ...] = (),
+    ) -> None:
+        self.directory = directory
+        self.host = host
+        self.port = port or free_port()
+        self._password = password
+        self._prefix = prefix
+        self._process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def url(self) -> str:
+        """What EXS_REDIS_URL takes."""
+        return f"redis://:{self._password}@{self.host}:{self.port}" if self._password else self.plain_url
+
+    @property
+    def plain_url(self) -> str:
+        """The URL without a password."""
+        return f"redis://{self.host}:{self.port}"
+
+    def start(self) -> RedisServer:
+        """Start it on what it has on disk; returns when it answers."""
+        words = ["--port", str(self.port), "--bind", self.host, "--dir", str(self.directory), "--save", ""]
+        words += ["--appendonly", "yes", "--protected-mode", "no"]
+        words += ["--requirepass", self._password] if self._password else []
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen([*self._prefix, str(find_binary().path), *words], stdout=log, stderr=log)
+        if not self._prefix:
+            wait_until(self._answers, "redis-server answers", 20)
+        return self
+
+    def client(self) -> redis.Redis:
+        """A client that does not try twice."""
+        return redis.Redis.from_url(self.url, decode_responses=True, retry=Retry(NoBackoff(), 0))
+
+    def stop(self) -> None:
+        """SIGTERM: it writes what it has and leaves."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(20)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client().ping())
+        except redis.RedisError:
+            return False
