@@ -34,10 +34,10 @@ _WORDS = "exs.words"
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for: a file, or the words after `--`, and how to read them."""
+    """What a command line asks for: a file, or the words after `--` (None without one), and how to read them."""
 
     file: str | None
-    words: tuple[str, ...]
+    words: tuple[str, ...] | None
     options: Options
     force: bool = False
 
@@ -96,7 +96,7 @@ def sweep_options(verb: Verb) -> Verb:
             raise click.UsageError(f"Two sweep files were given: {file} and {yaml}.")
         output, overrides = _output_and_overrides(outputs)
         options = Options(output=output, overrides=overrides, job_dirs=not no_param_dir, seed=sample_seed, **ours)
-        words = click.get_current_context().meta.get(_WORDS, ())
+        words = click.get_current_context().meta.get(_WORDS)
         return verb(*args, request=Request(yaml or file, words, options, force), **rest)
 
     decorated: Any = collected
@@ -115,7 +115,7 @@ def _output_and_overrides(given: tuple[str, ...]) -> tuple[str | None, tuple[str
 def read_sweep(request: Request) -> Sweep:
     """The sweep, read and checked, from this directory. Raises InputError."""
     cwd = Path.cwd()
-    if request.words:
+    if request.words is not None:
         if request.file:
             raise InputError(f"a sweep file ({request.file}) and a command were given.", "Leave one of them out.")
         from exs.sweep.commandline import from_words

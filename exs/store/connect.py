@@ -54,19 +54,24 @@ def sentences(url: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.AuthenticationError as error:
-        raise RedisUnreachable(f"Redis at {where} refused the user or password: {_said(error)}.") from None
+        raise _unauthenticated(where, _said(error)) from None
     except redis.exceptions.TimeoutError:
-        raise RedisUnreachable(f"Redis at {where} does not answer (timed out).", "Try: exs doctor") from None
+        hint = "rediss:// speaks TLS: does that port?" if where.startswith("rediss:") else "Is it up, and not stopped?"
+        raise RedisUnreachable(f"Redis at {where} does not answer (timed out).", hint) from None
     except (redis.exceptions.ConnectionError, UnicodeError) as error:
-        raise RedisUnreachable(
-            f"cannot reach Redis at {where}: {_said(error)}.", "Is EXS_REDIS_URL right, and the server up?"
-        ) from None
+        raise RedisUnreachable(f"cannot reach Redis at {where}: {_said(error)}.", _CHECK) from None
     except redis.exceptions.ResponseError as error:
         raise _refusal(where, error) from None
     except redis.exceptions.RedisError as error:
-        raise RedisUnreachable(
-            f"what answers at {where} is no Redis: {_said(error)}.", "Is EXS_REDIS_URL right?"
-        ) from None
+        raise RedisUnreachable(f"what answers at {where} is no Redis: {_said(error)}.", _CHECK) from None
+
+
+def _unauthenticated(where: str, answer: str) -> RedisUnreachable:
+    if any(word in answer for word in ("HELLO", "NOAUTH", "Authentication required")):
+        return RedisUnreachable(
+            f"Redis at {where} wants a password, and its URL has none.", "It stands between redis://: and @."
+        )
+    return RedisUnreachable(f"Redis at {where} refused the user or password: {answer}.", _CHECK)
 
 
 #: What Redis answers -> what it means. Looked for anywhere in the answer: 6.2 wraps what fails inside a script.
@@ -77,7 +82,7 @@ _REFUSALS = {
     "NOPERM": ("does not permit this user to do that", "Its ACL must allow the user what users.acl says."),
     "can't run this command": ("does not permit this user to do that", "Its ACL must allow the user scripts."),
     "BUSY": ("is held by a long script of somebody", "Wait, or see what else uses this Redis."),
-    "WRONGTYPE": ("holds something else under a name of ours", "Something else writes to this Redis; try: exs doctor"),
+    "WRONGTYPE": ("holds something else under a name of ours", "Something else writes to this Redis."),
 }
 
 
