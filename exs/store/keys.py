@@ -1,7 +1,8 @@
 """The Redis schema, one page: every key, its type, who writes it, who reads it, how long it lives.
 
 The Lua scripts get those of these names that they use prepended (`prelude`), so that no key is spelled twice.
-Nothing has a lifetime unless its line says so. NAME is an experiment, QUEUE is NAME, NAME~2, NAME~3 ..., ID a job, SLOT a slot.
+Nothing has a lifetime unless its line says so. NAME is an experiment, QUEUE is NAME, NAME~2, NAME~3 ..., ID a job,
+SLOT a slot.
 
 RQ's own keys, in RQ's own schema (measured with rq 2.12), written by our scripts in the same breath as ours:
 
@@ -152,6 +153,7 @@ EXPERIMENT_FIELDS = {
     "priority": "1 to 99",
     "pushed_priority": "the priority of the last push that named another one",
     "created": "ms",
+    "spec": "digest of the Spec pushed last",
     "jobs": "jobs that exist",
     "next": "index of the next job",
     "queues": "queues made so far",

