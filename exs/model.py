@@ -212,6 +212,22 @@ class Renewed:
 # ------------------------------------------------------------------ rows for people
 
 
+@dataclass(frozen=True)
+class PastAttempt:
+    """An attempt that ended before the last one. Times as in JobRow."""
+
+    number: int
+    node: str = ""
+    gpus: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    failure: str = ""
+    detail: str = ""
+    exit_code: int | None = None
+    directory: str = ""
+    log: str = ""
+
+
 @dataclass
 class JobRow:
     """Everything a list shows of one job. Times are Redis seconds since the epoch, 0.0 when there is none."""
@@ -246,7 +262,7 @@ class JobRow:
     max_rss: int = 0
     log_dropped: int = 0
     want: str = ""
-    history: tuple[Mapping[str, Json], ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
+    history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
 
     @property
     def seconds(self) -> float:
@@ -274,6 +290,7 @@ class ExperimentRow:
     paused: bool = False
     committed: bool = True
     max_running: int | None = None
+    spec: str = ""  #: digest of the Spec pushed last, "" if there is none
 
 
 @dataclass

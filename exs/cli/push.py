@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exs.cli.byhand import PushCommand, given_pairs, push_one
 from exs.cli.output import show_json
 from exs.cli.session import note, open_store, out_screen, put
-from exs.cli.sweep_options import Request, SweepCommand, origin_of, read_sweep, sweep_options
+from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
+from exs.errors import InputError
 from exs.model import JobState, Pushed
 from exs.sweep.model import Sweep
 from exs.view.pushed import record, summary
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from exs.store.store import Store
 
 
-@click.command("push", cls=SweepCommand)
+@click.command("push", cls=PushCommand)
 @sweep_options
 @click.option("--priority", type=click.IntRange(1, 99), help="Lower runs first; 42 if nothing is said.")
 @click.option("--pool", metavar="POOL", help="Only workers of this pool run it.")
@@ -31,16 +33,25 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
     """Queue a sweep: a FILE, or a command whose key=v1,v2 words are swept over.
 
     Whole or not at all. Pushing an edited file again adds what is new and keeps what is there; --force runs
-    again what succeeded.
+    again what succeeded. With -p NAME VALUE ... it adds one job by hand to the experiment that is named
+    instead of a file: exs push resnet -p lr 0.3 seed 1
     """
-    sweep = read_sweep(request)
-    sweep = replace(sweep, priority=priority or sweep.priority, pool=pool or sweep.pool)
-    store = open_store()
-    pushed = push(store, sweep, force=request.force, into=into)
-    for line in sweep.notes:
-        note(line)
+    pairs = given_pairs()
+    if pairs is not None:
+        if request.file is None:
+            raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
+        store = open_store()
+        pushed, facts = push_one(store, request.file, pairs), {}
+    else:
+        sweep = read_sweep(request)
+        sweep = replace(sweep, priority=priority or sweep.priority, pool=pool or sweep.pool)
+        store = open_store()
+        pushed = push(store, sweep, force=request.force, into=into)
+        for line in sweep.notes:
+            note(line)
+        facts = {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes}
     if as_json:
-        show_json(record(pushed) | {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes})
+        show_json(record(pushed) | facts)
     elif quiet:
         rows = store.jobs(pushed.experiment)
         put(row.id for row in rows[len(rows) - pushed.new :])

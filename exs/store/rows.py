@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from exs.errors import BrokenRecord
-from exs.model import Claim, ExperimentRow, JobRow, JobState, Json, SlotRow
+from exs.model import Claim, ExperimentRow, JobRow, JobState, Json, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
 
 #: Fields that a list reads, in the order in which `jobs.lua` and `job.lua` are asked for them.

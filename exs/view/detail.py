@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from exs.model import FINAL, ExperimentRow, JobRow, JobState, Json, Spec
+from exs.model import FINAL, ExperimentRow, JobRow, JobState, Json, PastAttempt, Spec
 from exs.view import records
 from exs.view.columns import assignments
 from exs.view.experiments import active
@@ -32,8 +32,8 @@ class JobPage:
         for label, text in self._fields():
             if text:
                 yield f"  {label:<10}  {text}"
-        for number, attempt in enumerate(row.history, start=1):
-            yield f"  attempt {number:<2}  {_attempt(attempt)}"
+        for attempt in row.history:
+            yield f"  attempt {attempt.number:<2}  {_attempt(attempt, self.now)}"
         if row.tail and row.state is JobState.CRASHED:
             yield "  its output ends with"
             tail = safe_lines(row.tail.replace("\r\n", "\n")).rstrip("\n").replace("\r", "\\r")
@@ -42,7 +42,7 @@ class JobPage:
 
     def document(self) -> Mapping[str, Json]:
         row = self.row
-        history = [masked_all(attempt) for attempt in row.history]
+        history = [records.attempt(attempt) for attempt in row.history]
         return records.job(row, self.now) | {"tail": row.tail, "history": history}
 
     def records(self) -> Iterator[Mapping[str, Json]]:
@@ -151,10 +151,12 @@ def _moment(then: float, now: float) -> str:
     return f"{ago(then, now)}  ({clock(then)})" if then else ""
 
 
-def _attempt(attempt: Mapping[str, Json]) -> str:
-    """One earlier attempt on one line, whatever fields its record has."""
-    return "  ".join(
-        f"{safe(key)}={shown(masked(key, value))}"
-        for key, value in attempt.items()
-        if value not in (None, "", [], {}) and key != "tail"
-    )
+def _attempt(attempt: PastAttempt, now: float) -> str:
+    """One earlier attempt on one line: why it ended, where, how long it took, when."""
+    what = safe(attempt.detail) or "ended"
+    if attempt.failure not in ("", "error"):
+        what = f"{safe(attempt.failure)}: {what}"
+    place = f"on {safe(attempt.node)}" + (f":{safe(attempt.gpus)}" if attempt.gpus else "") if attempt.node else ""
+    took = duration(max(0.0, attempt.ended_at - attempt.started_at)) if attempt.started_at and attempt.ended_at else ""
+    when = ago(attempt.ended_at, now) if attempt.ended_at else ""
+    return "  ".join(filter(None, (what, place, took, when)))

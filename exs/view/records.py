@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from exs.model import ExperimentRow, JobRow, JobState, Json, SlotRow
+from exs.model import ExperimentRow, JobRow, JobState, Json, PastAttempt, SlotRow
 from exs.settings import masked_url
 from exs.view.text import masked_all
 from exs.view.when import iso
@@ -46,6 +46,22 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "max_rss": row.max_rss or None,
         "log_dropped": row.log_dropped,
         "want": row.want or None,
+    }
+
+
+def attempt(past: PastAttempt) -> dict[str, Json]:
+    """An attempt before the last one."""
+    return {
+        "number": past.number,
+        "node": past.node or None,
+        "gpus": past.gpus or None,
+        "started_at": iso(past.started_at),
+        "ended_at": iso(past.ended_at),
+        "failure": past.failure or None,
+        "detail": past.detail or None,
+        "exit_code": past.exit_code,
+        "directory": past.directory or None,
+        "log": past.log or None,
     }
 
 

@@ -1,8 +1,9 @@
 --@ time ready push commit
 -- push(meta, id1, name1, params1, point1, commands1, shape1, ...) -> {code, ...}: one batch of a push.
 -- meta (JSON): name push first last into user host source kind pool priority retries max lost id8 spec_digest
---   spec shapes[] collect{state} lock (ms) add (leave the experiment's settings as they are).  A push of one batch goes straight in. A longer one fills a stage:
---   queues and a segment that nobody claims from or lists, until the last batch commits it.
+--   spec shapes[] collect{state} lock (ms) add (leave the experiment's settings as they are).
+-- A push of one batch goes straight in. A longer one fills a stage: queues and a segment that nobody claims from or lists,
+-- until the last batch commits it.
 -- A point that the experiment has already is counted by the state of its job, never queued twice.
 -- keys: exs:schema exs:exp exs:stage(s) exs:points exs:jobs exs:spec exs:queues exs:order exs:ready rq:job rq:queue rq:queues
 -- codes: ok, then new jobs_before {state, n ...} {collected ids} {some new ids} | schema | taken user source | kind | archived | busy ms

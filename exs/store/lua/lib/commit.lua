@@ -22,7 +22,7 @@ local function commit(m, place, now)
   local key = EXPERIMENT .. m.name
   local new = redis.call('EXISTS', key) == 0
   if new then create(m, now) end
-  if not m.add then
+  if new or not m.add then
     arrange(m, key, new)
     redis.call('HSET', key, 'retries', m.retries)
     for _, name in ipairs({'max', 'lost'}) do
