@@ -61,7 +61,8 @@ def command(
     sweep = read_sweep(request)
     plans = _plans(sweep, gpus, slots, per_gpu, cpus)
     for line in sweep.notes:
-        session.note(line)
+        if line not in sweep.when_pushed:
+            session.note(line)
     if debug:
         from exs.cli.debug import run_first
 

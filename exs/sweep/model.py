@@ -46,6 +46,7 @@ class Sweep:
     lost_after: float | None = None
     local_slots: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    when_pushed: tuple[str, ...] = ()  #: those of `notes` that do not matter where `exs run` runs it
     duplicates: int = 0
 
     def jobs(self) -> Iterator[NewJob]:

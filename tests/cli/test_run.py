@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,9 +29,11 @@ FAILING = "name: failing\ncommand: test -e {file}\nparams: {file: [here, missing
 
 
 @pytest.fixture(autouse=True)
-def quick_times(exs: Exs) -> None:
-    """No test waits for a poll of five seconds."""
+def quick_times(exs: Exs) -> Iterator[None]:
+    """No test waits for a poll of five seconds, and none leaves a job behind that waits for `go`."""
     exs.env |= {"EXS_IDLE_POLL": "0.3", "EXS_RENEW": "0.3", "EXS_LEASE": "5", "EXS_RECONNECT": "0.1"}
+    yield
+    (exs.cwd / "go").touch()
 
 
 @pytest.fixture

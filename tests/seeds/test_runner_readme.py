@@ -43,6 +43,7 @@ def test_the_minimal_file_runs_four_jobs_on_two_gpus(exs: Exs, project: Path) ->
     (project / "params.yaml").write_text(MINIMAL)
     out, err = exs.both("run")
     assert "+4 new  on gpu0, gpu1" in out and "GPUs are pinned by index, unchecked" in err
+    assert "when pushed" not in err and "only GPU 0, 1 of a node" in exs.both("plan")[1]
     assert [text.split()[0] for text in logs(project)] == ["1", "2", "3", "4"]
     for number in (1, 2, 3, 4):
         param = written(project, f"Param_{number}", "param.json")

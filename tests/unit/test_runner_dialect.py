@@ -57,7 +57,7 @@ def test_the_minimal_file_of_the_readme(tmp_path: Path) -> None:
     assert sweep.spec.cwd == str(tmp_path) and re.fullmatch(r"\d{4}-\d\d-\d\d\.\d\d:\d\d:\d\d", sweep.spec.datetime)
     assert sweep.notes == [
         "Tasks: 4, commands to run: 4",
-        "resource: 2 slots with `exs run`; when pushed, only GPU 0, 1 of a node may run these jobs",
+        "resource: when pushed, only GPU 0, 1 of a node may run these jobs",
     ]
 
 

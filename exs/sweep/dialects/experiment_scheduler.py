@@ -52,6 +52,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
     chosen = [task for task in tasks.values() if task.name in (context.options.commands or tasks)]
     sample, _ = sampling(context)
     source = documents[0].source
+    when_pushed = slots.notes("available_cuda", local_slots)
     return Sweep(
         name=context.experiment_name(fields.text("name"), fields.at("name")),
         source=context.source,
@@ -60,7 +61,8 @@ def read(documents: list[Document], context: Context) -> Sweep:
         count=checked_count([task.block for task in chosen], sample, context.limits, source),
         build=lambda sweep: _jobs(sweep, chosen, context),
         local_slots=local_slots,
-        notes=_notes(written, tasks, local_slots, context),
+        notes=[*when_pushed, *_notes(written, tasks, context)],
+        when_pushed=when_pushed,
     )
 
 
@@ -174,10 +176,8 @@ def _name(task: str, swept: Mapping[str, Json]) -> str:
     return file_text("_".join([task, *(f"{name}_{text_of(value, name)}" for name, value in swept.items())]))
 
 
-def _notes(
-    written: Sequence[Fields], tasks: Mapping[str, Task], local_slots: Sequence[str], context: Context
-) -> list[str]:
-    notes = [slots.note("available_cuda", local_slots)] if local_slots else []
+def _notes(written: Sequence[Fields], tasks: Mapping[str, Task], context: Context) -> list[str]:
+    notes = []
     for fields, task in zip(written, tasks.values(), strict=True):
         unused = [axis.name for group in task.block.axes for axis in group]
         unused = [name for name in unused if name not in placeholders(task.command)]

@@ -44,9 +44,8 @@ def read(documents: list[Document], context: Context) -> Sweep:
         build=lambda sweep: jobs(sweep, blocks, namer, sample, seed, as_written, context.limits),
         local_slots=local_slots,
     )
-    sweep.notes = [_totals(sweep), *_orphans(config, choices, commands)]
-    if local_slots:
-        sweep.notes.append(slots.note("resource", local_slots))
+    sweep.when_pushed = slots.notes("resource", local_slots)
+    sweep.notes = [_totals(sweep), *_orphans(config, choices, commands), *sweep.when_pushed]
     return sweep
 
 

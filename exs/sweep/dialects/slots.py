@@ -37,10 +37,7 @@ def gpus_each(slots: Sequence[str]) -> int | None:
     return sizes.pop() if len(sizes) == 1 and sizes != {1} else None
 
 
-def note(key: str, slots: Sequence[str]) -> str:
-    """What `key` means here, in one line."""
+def notes(key: str, slots: Sequence[str]) -> tuple[str, ...]:
+    """What `key` means for those who push."""
     allowed = indices(slots)
-    slots_text = f"{key}: {len(slots)} slot{'s' if len(slots) > 1 else ''} with `exs run`"
-    if not allowed:
-        return f"{slots_text}, none with a GPU"
-    return f"{slots_text}; when pushed, only GPU {', '.join(allowed)} of a node may run these jobs"
+    return (f"{key}: when pushed, only GPU {', '.join(allowed)} of a node may run these jobs",) if allowed else ()
