@@ -88,7 +88,7 @@ def test_a_released_job_returns_to_its_place_unpunished(lab: Lab) -> None:
     again = lab.slot("s2").must_claim()
     assert (again.job, again.number) == (first.job, 2)
     row = lab.store.job(first.job)
-    assert (row.lost, [attempt["detail"] for attempt in row.history]) == (0, ["asked to stop"])
+    assert (row.lost, [attempt.detail for attempt in row.history]) == (0, ["asked to stop"])
 
 
 def test_a_crash_with_retries_left_waits_and_runs_again(lab: Lab) -> None:
@@ -106,7 +106,7 @@ def test_a_crash_with_retries_left_waits_and_runs_again(lab: Lab) -> None:
     slot.finish(CRASHED)
     row = lab.store.job(job)
     assert row.state is JobState.CRASHED
-    assert [attempt["number"] for attempt in row.history] == ["1"]
+    assert [attempt.number for attempt in row.history] == [1]
     assert lab.store.audit() == []
 
 
@@ -136,8 +136,8 @@ def test_history_has_each_attempt_once_however_it_ended(lab: Lab) -> None:
     slot.must_claim()
     slot.finish(DONE)
     row = lab.store.job(job)
-    assert [attempt["number"] for attempt in row.history] == ["1", "2", "3"]
-    assert [attempt.get("failure") for attempt in row.history] == [None, "lost", "error"]
+    assert [attempt.number for attempt in row.history] == [1, 2, 3]
+    assert [attempt.failure for attempt in row.history] == ["", "lost", "error"]
     assert (row.state, row.attempts) == (JobState.DONE, 4)
 
 
@@ -149,7 +149,7 @@ def test_history_is_bounded(lab: Lab) -> None:
         slot.release()
     history = lab.store.job(job).history
     assert len(history) == keys.HISTORY
-    assert history[-1]["number"] == str(keys.HISTORY + 20)
+    assert history[-1].number == keys.HISTORY + 20
 
 
 def test_nothing_of_an_earlier_attempt_is_shown_of_a_running_one(lab: Lab) -> None:
@@ -163,7 +163,7 @@ def test_nothing_of_an_earlier_attempt_is_shown_of_a_running_one(lab: Lab) -> No
     slot.must_claim()
     row = lab.store.job(job)
     assert (row.detail, row.exit_code, row.directory, row.log, row.max_rss, row.tail) == ("", None, "", "", 0, "")
-    assert row.history[0]["directory"] == "/d"
+    assert row.history[0].directory == "/d"
 
 
 class TestOrder:

@@ -35,7 +35,7 @@ def test_a_job_is_lost_after_lost_after(lab: Lab) -> None:
     assert lab.reap() == 1
     row = lab.store.job(job)
     assert (row.state, row.lost, row.failure) == (JobState.QUEUED, 1, "lost")
-    assert row.history[0]["detail"] == "no word from s1-node for 331 s"
+    assert row.history[0].detail == "no word from s1-node for 331 s"
     assert lab.store.audit() == []
 
 
@@ -83,7 +83,7 @@ def test_a_newer_boot_of_the_node_ends_it_as_soon_as_its_lease_is_late(lab: Lab)
     assert lab.reap() == 0
     lab.silence(job, 1)
     assert lab.reap() == 1
-    assert lab.store.job(job).history[0]["detail"] == "node s1-node has restarted"
+    assert lab.store.job(job).history[0].detail == "node s1-node has restarted"
 
 
 def test_another_machine_of_the_same_name_gets_another_name(lab: Lab) -> None:
@@ -130,7 +130,7 @@ def test_a_job_that_kills_its_slots_is_poison_after_the_crash_budget(lab: Lab) -
         "poison",
         "lost with its slot 3 times; last: killed",
     )
-    assert [attempt["number"] for attempt in row.history] == ["1", "2"]
+    assert [attempt.number for attempt in row.history] == [1, 2]
     assert lab.store.audit() == []
     lab.store.retry([job])  # gives it its budget back
     assert lab.slot("s4").must_claim().number == 4
