@@ -70,7 +70,7 @@ class JobTable:
         if constants:
             left += f"  {constants if self.everything else cut(constants, max(20, (screen.width or 200) - 40))}"
         right = counted(self.experiment.counts, screen)
-        if len(self.rows) != self.experiment.jobs and self.rows:
+        if len(self.rows) != self.experiment.jobs:
             right += f"  ({len(self.rows)} shown)"
         return f"{left}  |  {right}"
 
