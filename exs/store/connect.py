@@ -6,6 +6,7 @@ call is tried once, and those who repeat it know that it is idempotent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from redis.retry import Retry
 from exs.errors import InputError, RedisRefused, RedisUnreachable
 from exs.settings import Timing, masked_url
 
+_ADDRESS = re.compile(r"Error -?\d+ connecting to \S+\. (?=\S)")
 _CHECK = "Is EXS_REDIS_URL right, and the server up?"
 
 
@@ -101,5 +103,6 @@ def _refusal(where: str, error: redis.exceptions.ResponseError) -> RedisRefused:
 
 
 def _said(error: Exception) -> str:
-    """What an error says, in one line of bearable length, without a password."""
-    return " ".join(masked_url(str(error)).split())[:300].rstrip(".")
+    """What an error says, in one line of bearable length, without a password and without the address again."""
+    text = _ADDRESS.sub("", masked_url(str(error)))
+    return " ".join(text.split())[:300].rstrip(".")

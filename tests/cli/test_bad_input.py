@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from cli.lab import Exs, Lab, wait_for
+from cli.lab import Exs, Lab
 from exs.settings import Timing
+from harness.redis_server import RedisServer
 from unit.test_yamlfile import HOSTILE
 
 RUNNER = "template: {{{template}}}\nresource: {resource}\n---\nx: [1, 2]\n"
@@ -185,7 +185,8 @@ def unreachable(exs: Exs, url: str, *words: str) -> str:
 
 @pytest.mark.parametrize("words", VERBS)
 def test_no_redis_there(exs: Exs, words: tuple[str, ...]) -> None:
-    assert "cannot reach Redis at redis://***@127.0.0.1:1: " in unreachable(exs, "redis://:hunter2@127.0.0.1:1", *words)
+    said = unreachable(exs, "redis://:hunter2@127.0.0.1:1", *words)
+    assert "cannot reach Redis at redis://***@127.0.0.1:1: Connection refused." in said
 
 
 def test_we_give_up_in_less_than_five_seconds() -> None:
@@ -216,22 +217,9 @@ def test_what_is_no_redis_url(exs: Exs, url: str) -> None:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[int]:
     """The port of a redis-server with a password."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    words = ["redis-server", "--port", str(port), "--requirepass", "right", "--save", "", "--dir", str(tmp_path)]
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    client = redis.Redis(port=port, password="right")
-
-    def answers() -> bool:
-        try:
-            return bool(client.ping())
-        except redis.ConnectionError:
-            return False
-
-    wait_for(answers, "redis-server")
-    yield port
-    server.terminate()
-    server.wait(10)
+    server = RedisServer(tmp_path / "guarded", password="right").start()
+    yield server.port
+    server.stop()
 
 
 def test_a_redis_that_refuses_us(exs: Exs, guarded: int) -> None:

@@ -15,6 +15,7 @@ from cli.lab import Exs, Lab, wait_for
 from cli.terminal import CTRL_C, Terminal
 from exs.model import JobState
 from exs.store.store import Store
+from harness.redis_server import RedisServer
 
 S = JobState
 
@@ -176,6 +177,24 @@ def test_a_pipe_behind_a_killed_run_ends_with_it(exs: Exs, store: Store, gated: 
     assert begun(exs) == 2 and store.counts("gated")[S.RUNNING] == 2
     go(exs)
     wait_for(lambda: nobody_works(store), "the slots to leave")
+
+
+def test_redis_goes_away_and_comes_back(exs: Exs, gated: tuple[str, ...], tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "own").start()
+    try:
+        exs.env["EXS_REDIS_URL"] = server.url
+        run = exs.start(*gated)
+        wait_for(lambda: begun(exs) == 2, "two jobs")
+        server.kill()
+        assert run.stderr is not None
+        assert any(b"Running jobs go on" in line for line in run.stderr)
+        server.start()
+        go(exs)
+        out, err = run.communicate(timeout=60)
+        assert run.returncode == 0 and "gated  |  4 done" in out.decode()
+        assert b"Redis is back." in err and b"Traceback" not in err
+    finally:
+        server.kill()
 
 
 # ------------------------------------------------------------ at a terminal
