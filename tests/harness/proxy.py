@@ -22,6 +22,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._drop_reply_to: bytes | None = None
         self._then_cut = False
+        self._stall_at: bytes | None = None
         self.dropped = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -44,6 +45,15 @@ class Proxy:
         """Swallow the reply to the next request that contains these bytes, and break that connection, or all."""
         self._then_cut = then_cut
         self._drop_reply_to = request
+
+    def stall_at(self, request: bytes) -> None:
+        """Stall as soon as a request contains these bytes; it is held back with all that follows."""
+        self._stall_at = request
+
+    @property
+    def stalled(self) -> bool:
+        """True while nothing moves."""
+        return not self._passing.is_set()
 
     def close(self) -> None:
         """End the proxy."""
@@ -99,6 +109,9 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             while data := await reader.read(65536):
+                if requests and self._stall_at is not None and self._stall_at in data:
+                    self._stall_at = None
+                    self._passing.clear()
                 await self._passing.wait()
                 if requests and self._drop_reply_to is not None and self._drop_reply_to in data:
                     self._drop_reply_to, link.doomed = None, True

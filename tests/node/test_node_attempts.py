@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import redis
 
@@ -85,11 +86,13 @@ class Monitor:
 
 def test_a_job_costs_one_round_trip(fleet: Fleet) -> None:
     """finish and the next claim in one; a short job costs no renewal and no other command."""
-    fleet.node("a", EXS_RENEW="30", EXS_LEASE="90", EXS_IDLE_POLL="30", EXS_SOCKET_TIMEOUT="60")
+    node = fleet.node("a", EXS_RENEW="30", EXS_LEASE="90", EXS_IDLE_POLL="30", EXS_SOCKET_TIMEOUT="60")
     (first,) = fleet.push("until", fleet.root / "go", name="first")
     fleet.wait_running(first)
     fleet.push(jobs=30)
     monitor = Monitor(fleet.server)
+    descriptors = Path(f"/proc/{node.slots()[0]}/fd")
+    open_before = len(list(descriptors.iterdir()))
     (fleet.root / "go").touch()
     fleet.wait(lambda: len(fleet.witness.seen("end")) == 31 and "BLPOP" in monitor.words, "31 jobs")
     counts = Counter(monitor.words)
@@ -97,6 +100,7 @@ def test_a_job_costs_one_round_trip(fleet: Fleet) -> None:
     assert 62 <= counts["EVALSHA"] <= 64, counts
     assert counts["HGET"] == 1  # the spec of the second push
     assert set(counts) <= {"EVALSHA", "HGET", "BLPOP", "SISMEMBER"}, counts
+    assert len(list(descriptors.iterdir())) <= open_before
 
 
 def test_an_idle_slot_costs_at_most_a_command_per_second(fleet: Fleet) -> None:

@@ -54,22 +54,3 @@ def test_a_worker_that_cannot_start_says_why(fleet: Fleet) -> None:
     said = node.text()
     assert "1000" in said and "nowhere is not a directory" in said and "cannot reach Redis" in said
     assert "Traceback" not in said
-
-
-def test_a_slot_that_is_told_to_leave_before_it_listens_leaves(fleet: Fleet) -> None:
-    """A signal at any moment of the start of a worker ends it, and nothing of it stays."""
-    node = fleet.node("a", start=False)
-    for moment in ("serve", "agents", "slot"):
-        agent = node.launch("--cpus", "2")
-        if moment == "serve":
-            fleet.wait(lambda: node.log.exists() and "serve cpu" in node.text(), "its first line")
-        elif moment == "agents":
-            fleet.wait(lambda: list(node.home.rglob("agents/[0-9]*")), "its file")
-        else:
-            fleet.wait(node.slots, "a slot process")
-        node.slots()  # notes who is there
-        agent.send_signal(signal.SIGTERM)
-        assert agent.wait(20) in (0, -signal.SIGTERM)
-        fleet.wait(lambda: not node.pids(), "its slots leave")
-        node.log.write_text("")
-    assert fleet.store.workers() == []

@@ -28,6 +28,7 @@ from exs_worker.gpulock import GpuLock
 from exs_worker.logserve import LogServer
 from exs_worker.slotplan import SlotPlan
 from exs_worker.spool import Spool
+from exs_worker.supervise import STUCK_AFTER
 
 log = logging.getLogger("exs.worker")
 
@@ -72,6 +73,7 @@ class _Seat:
     wait: float = FIRST_WAIT
     due: float = 0.0
     taken_by: int | None = None
+    unclean: bool = False  # what its last slot left behind may still live
 
 
 @dataclass
@@ -87,6 +89,8 @@ class Agent:
     _ended_slots: list[str] = field(default_factory=list)
     _dead: list[str] = field(default_factory=list)
     _report_at: float = 0.0
+    _orphans_since: float | None = None
+    _said_stuck: bool = False
     _barren: int = 0
     _stops: int = 0
 
@@ -106,7 +110,7 @@ class Agent:
                 told += 1
                 self._pass_on(told)
             self._collect()
-            clear = janitor.end_orphans(seat.process.pid for seat in self._seats if seat.process) == 0
+            clear = self._clear_up()
             if clear:
                 self._report()
             self._fill_seats()
@@ -166,10 +170,29 @@ class Agent:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             log.error("slot=%s %s; its processes are ended, its job is put back", seat.name, how)
             self._dead.append(seat.name)
+            seat.unclean = True
             seat.wait = FIRST_WAIT if ran > STABLE else min(seat.wait * 2, LONGEST_WAIT)
         if ran > STABLE:
             self._barren = 0
         seat.due = time.monotonic() + (0.0 if ran > STABLE else seat.wait)
+
+    def _clear_up(self) -> bool:
+        """Kill what dead slots left. True when it is gone, or given up: then their seats stay empty (R8)."""
+        left = janitor.end_orphans(seat.process.pid for seat in self._seats if seat.process)
+        now = time.monotonic()
+        if not left:
+            self._orphans_since = None
+            for seat in self._seats:
+                seat.unclean = False
+            return True
+        if self._orphans_since is None:
+            self._orphans_since, self._said_stuck = now, False
+        if now - self._orphans_since < STUCK_AFTER:
+            return False
+        if not self._said_stuck:
+            self._said_stuck = True
+            log.error("stuck: %d processes of dead slots do not end; their GPUs are not used meanwhile", left)
+        return True
 
     def _report(self) -> None:
         """Deliver what slots that ended had finished, then say which of them died; again later if Redis is away."""
@@ -202,7 +225,8 @@ class Agent:
     def _fill_seats(self) -> None:
         now = time.monotonic()
         for seat in self._seats:
-            if seat.process is None and not self._stops and now >= seat.due and self._gpus_free(seat, now):
+            free = seat.process is None and not seat.unclean and not self._stops
+            if free and now >= seat.due and self._gpus_free(seat, now):
                 self._start(seat, now)
 
     def _gpus_free(self, seat: _Seat, now: float) -> bool:
@@ -247,6 +271,8 @@ class Agent:
         waiting = [seat.due for seat in self._seats if seat.process is None and not self._stops]
         if self._ended_slots:
             waiting.append(self._report_at)
+        if self._orphans_since is not None:
+            waiting.append(time.monotonic() + TAKEN_WAIT)
         return max(LOOK, min(waiting) - time.monotonic()) if waiting else 60.0
 
     def _sleep(self, seconds: float) -> None:

@@ -15,6 +15,7 @@ from exs.errors import ExsError, RedisUnreachable
 from exs.store.store import open_store
 from exs_worker import proctree
 from exs_worker.config import EXIT_BUG, EXIT_TAKEN, HAND_BACK, SlotConfig
+from exs_worker.contact import Contact
 from exs_worker.gpulock import GpuLock
 from exs_worker.journal import set_up_log
 from exs_worker.place import make_place
@@ -48,14 +49,19 @@ def run(config: SlotConfig) -> int:
     place = make_place(config.node, config.name, config.devices, given.timing, given.limits, config.workdir)
     store = open_store(given.redis_url, given)
     spool = Spool(paths.state_dir(configured=given.state_dir).spool)
+    contact = Contact(lambda: None)
     while not leaving.asked:
         try:
+            store.ping()
+            contact.made()
             slot = Slot(store, given, config, place, spool, lambda: leaving.asked)
             slot.work(logging_level="WARNING")
             return 0 if slot.stopped else EXIT_BUG
-        except (redis.ConnectionError, redis.TimeoutError, RedisUnreachable) as error:
+        except RedisUnreachable as error:
+            contact.lost(error)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
             log.warning("cannot register slot=%s: %s", config.name, settings.masked_url(str(error)))
-            time.sleep(given.timing.reconnect)
+        time.sleep(given.timing.reconnect)
     return 0
 
 
@@ -66,7 +72,8 @@ class _Leaving:
         self.asked = False
         for number in (signal.SIGTERM, signal.SIGINT, HAND_BACK):
             signal.signal(number, self._note)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # A handler, for jobs would inherit that it is ignored.
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

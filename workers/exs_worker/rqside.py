@@ -128,6 +128,8 @@ class RqSide(Worker):
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()
+        # A signal just before a poll() begins would not end it: its handler would run when the job is over.
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(HAND_BACK, self._request_hand_back)
         if self._leaving_early():
             self.request_stop(signal.SIGTERM, None)
