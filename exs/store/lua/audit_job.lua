@@ -1,4 +1,4 @@
---@ time list ready state
+--@ time number list ready state
 -- audit_job(id) -> {state or '', {where it stands, a list once per occurrence}}: one look at every place it can stand in.
 -- Writes nothing. keys read: rq:job rq:queue rq:* registries exs:leases exs:later
 local id = ARGV[1]

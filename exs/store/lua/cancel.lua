@@ -1,4 +1,4 @@
---@ time list ready state
+--@ time number list ready state
 -- cancel(want, id1, ...) -> {canceled, asked, already, missing}; want is cancel or kill
 -- A waiting job is CANCELED at once. A running one is asked through its slot, twice: on RQ's channel (at once) and as
 -- a field that its next renewal returns (surely). kill overrides cancel, never the reverse.

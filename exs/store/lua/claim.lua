@@ -1,4 +1,4 @@
---@ time ready pick
+--@ time number ready pick
 -- claim(slot, attempt, node, boot, lease_ms, pools, devices, memory, only) -> flat claim or nil
 -- Takes the job that stands first among those that fit this slot and leases it. The same attempt id gets the
 -- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken.
@@ -17,8 +17,8 @@ local junk = 1000
 local function read(id)
   return redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'ra', 'an', 'ix', 'nm', 'pr', 'pt', 'sp', 'cm', 'fo', 'created_at', 'at')
 end
-local function answer(id, f, number)
-  return {id, attempt, number, experiment_of(f[2]), f[5], f[6], f[7], f[8], f[9], f[10] or '', f[11] or '', f[12]}
+local function answer(id, f, nth)
+  return {id, attempt, nth, experiment_of(f[2]), f[5], f[6], f[7], f[8], f[9], f[10] or '', f[11] or '', f[12]}
 end
 
 local held = redis.call('HMGET', worker, 'exs_at', 'current_job', 'queues')
@@ -39,12 +39,12 @@ local function take(queue)
   end
 end
 
-local function lease_to(id, f, number)
+local function lease_to(id, f, nth)
   local job = RQ_JOB .. id
   redis.call('ZADD', LEASES, now + lease, id)
   redis.call('HSET', job, 'st', 'RUNNING', 'status', 'started', 'at', attempt, 'worker_name', slot, 'started_at', at,
-    'last_heartbeat', at, 'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 't0', now, 'an', number)
-  if number > 1 then
+    'last_heartbeat', at, 'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 't0', now, 'an', nth)
+  if nth > 1 then
     redis.call('HDEL', job, 'ended_at', 't1', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'rm', 'lx', 'dr', 'lg')
   end
   redis.pcall('ZADD', RQ_WIP .. f[2], '+inf', id .. ':' .. attempt)
@@ -66,21 +66,22 @@ while not suspended and junk > 0 do
   if not from then break end
   local name = experiment_of(from.queue)
   local e = redis.pcall('HMGET', EXPERIMENT .. name, 'running', 'max')
-  local running = not e.err and tonumber(e[1] or '')
+  local running = not e.err and whole(e[1])
   local id, f
   if running then id, f = take(from.queue) end
   if id then
-    local number = (tonumber(f[4] or '') or 0) + 1
-    lease_to(id, f, number)
-    redis.call('HINCRBY', EXPERIMENT .. name, 'running', 1)
-    if e[2] and running + 1 >= (tonumber(e[2]) or 0) then sync(name)
+    local nth = number(f[4]) + 1
+    lease_to(id, f, nth)
+    count(name, 'running', 1)
+    if e[2] and running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(name)
     elseif redis.call('EXISTS', RQ_QUEUE .. from.queue) == 0 then unset_ready(from.pool, from.shape, from.queue) end
     for p in string.gmatch(pools, '[^,]+') do redis.call('HDEL', IDLE .. p, slot) end
     announce()
-    return answer(id, f, number)
+    return answer(id, f, nth)
   end
   if junk > 0 then unset_ready(from.pool, from.shape, from.queue) end
 end
+redis.call('DEL', 'exs:none') -- see renew: a full server runs its queue empty, LPOP above having the same effect
 redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle', 'last_heartbeat', at)
 redis.call('HDEL', worker, 'current_job', 'exs_at')
 announce()

@@ -11,7 +11,8 @@ for _, name in ipairs(names) do
   local fields = redis.pcall('HGETALL', EXPERIMENT .. name)
   if not fields.err and #fields > 0 then
     local queued, running, done, failed, canceled, paused, waiting = 0, 0, 0, 0, 0, 0, 0
-    for _, queue in ipairs(redis.call('HKEYS', QUEUES .. name)) do
+    local queues = redis.pcall('HKEYS', QUEUES .. name)
+    for _, queue in ipairs(queues.err and {} or queues) do
       queued = queued + count('LLEN', RQ_QUEUE .. queue)
       running = running + count('ZCARD', RQ_WIP .. queue)
       done = done + count('ZCARD', RQ_FINISHED .. queue)

@@ -1,4 +1,4 @@
---@ time list ready state
+--@ time number list ready state
 -- finish(id, attempt, slot, outcome JSON, result JSON, tail, retry_wait_ms, retry_wait_max_ms) -> ours | fenced | gone
 -- Accepts the outcome of the attempt that holds the job, once; the same attempt again gets the same answer (R2).
 -- outcome: state failure detail exit_code signal seconds directory log max_rss log_dropped.
@@ -25,7 +25,7 @@ if o.exit_code ~= cjson.null and o.exit_code ~= nil then f[#f + 1] = 'xc' f[#f +
 if o.state == 'CRASHED' then keep('exc_info', o.detail) end
 
 local running = leave(job)
-local e = redis.call('HMGET', EXPERIMENT .. job.exp, 'retries', 'max')
+local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'retries', 'max')
 if o.state == 'CRASHED' and job.rt < number(e[1]) then
   redis.call('HSET', RQ_JOB .. id, 'rt', job.rt + 1, unpack(f))
   remember(job)
@@ -33,10 +33,10 @@ if o.state == 'CRASHED' and job.rt < number(e[1]) then
 else
   enter(job, o.state, now, f)
 end
-if e[2] and running + 1 >= number(e[2]) then sync(job.exp) end -- below max_running nothing has changed
+if running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(job.exp) end -- below max_running nothing has changed
 
 if free_slot(slot, attempt) then
   redis.pcall('HINCRBY', RQ_WORKER .. slot, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', 1)
-  redis.pcall('HINCRBYFLOAT', RQ_WORKER .. slot, 'total_working_time', number(o.seconds))
+  redis.pcall('HINCRBYFLOAT', RQ_WORKER .. slot, 'total_working_time', tonumber(o.seconds) or 0)
 end
 return 'ours'

@@ -1,4 +1,4 @@
---@ time
+--@ time number segments
 -- jobs(name, first, last, limit, field1, ...) -> {now_ms, next or -1, {id, lease_end or '', values ...}, ...}
 -- The jobs of an experiment by index, from `first` to `last` (-1: to the end), `limit` at a time; `next` is where the
 -- next call starts. Writes nothing. keys read: exs:exp exs:jobs rq:job exs:leases
@@ -15,15 +15,15 @@ local function add(id)
     rows[#rows + 1] = {id, lease or '', unpack(values)}
   end
 end
-local segments = tonumber(redis.call('HGET', EXPERIMENT .. name, 'segments') or '') or 0
-for k = 1, segments do
-  local base = tonumber(redis.call('HGET', EXPERIMENT .. name, 's:' .. k) or '') or -1
-  local length = base >= 0 and redis.call('LLEN', JOBS .. name .. ':' .. k) or 0
+for _, segment in ipairs(segments_of(name)) do
+  local base = segment.base
+  local length = redis.pcall('LLEN', segment.key)
+  if type(length) ~= 'number' then length = 0 end
   local from = math.max(first - base, 0)
   local to = last < 0 and length - 1 or math.min(last - base, length - 1)
   if from <= to then
     if to - from + 1 > limit then to = from + limit - 1 end
-    for _, id in ipairs(redis.call('LRANGE', JOBS .. name .. ':' .. k, from, to)) do
+    for _, id in ipairs(redis.call('LRANGE', segment.key, from, to)) do
       if id ~= '' then add(id) end
     end
     limit = limit - (to - from + 1)

@@ -16,4 +16,4 @@ for i = 5, #ARGV do
 end
 local flat = {}
 for state, n in pairs(counts) do flat[#flat + 1] = state flat[#flat + 1] = n end
-return {'ok', new, tonumber(e[3] or 0), flat, {}, {}}
+return {"ok", new, tonumber(e[3] or "") or 0, flat, {}, {}}

@@ -1,4 +1,4 @@
---@ time ready push commit
+--@ time number ready push commit
 -- push(meta, id1, name1, params1, point1, commands1, shape1, ...) -> {code, ...}: one batch of a push.
 -- meta (JSON): name push first last into user host source kind pool priority retries max lost id8 spec_digest
 --   spec shapes[] collect{state} lock (ms) add (leave the experiment's settings as they are).
@@ -51,4 +51,4 @@ local flat = {}
 for state, n in pairs(counts) do flat[#flat + 1] = state flat[#flat + 1] = n end
 local some = {}
 for i = 1, math.min(#new_ids, 20) do some[i] = new_ids[i] end
-return {'ok', #new_ids, tonumber(e[4] or 0), flat, collected, some}
+return {'ok', #new_ids, number(e[4]), flat, collected, some}

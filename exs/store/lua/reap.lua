@@ -1,4 +1,4 @@
---@ time list ready state lose
+--@ time number list ready state lose
 -- reap(limit, interval_ms, gap_ms, lease_ms, lost_after_ms, share, lost_max_ms, budget, wait_ms, wait_max_ms, stage_ms)
 --   -> {ran, lost, queued, stale stage or ''}
 -- The only script that ends an attempt whose lease ran out: at most once per interval, whoever calls.
@@ -28,13 +28,19 @@ local function queue_again()
   return #due
 end
 
+local function field(key, name)
+  local value = redis.pcall('HGET', key, name)
+  return type(value) == 'string' and value or nil
+end
+
 local function lost_after(job)
-  local base = tonumber(redis.call('HGET', EXPERIMENT .. job.exp, 'lost') or '') or tonumber(ARGV[5])
+  local base = field(EXPERIMENT .. job.exp, 'lost')
+  base = whole(base) or tonumber(ARGV[5])
   return math.max(base, math.min((now - job.t0) * tonumber(ARGV[6]), tonumber(ARGV[7])))
 end
 
 local function verdict(job, silent)
-  local boot = redis.call('HGET', NODE .. job.nd, 'boot')
+  local boot = field(NODE .. job.nd, 'boot')
   if boot and boot ~= job.bt then return 'node ' .. job.nd .. ' has restarted' end
   if silent >= lost_after(job) then
     return 'no word from ' .. job.nd .. ' for ' .. math.floor((silent + lease) / 1000) .. ' s'
@@ -68,7 +74,7 @@ end
 redis.call('DEL', 'exs:none') -- see renew
 local queued = queue_again()
 local pulse = redis.call('HMGET', PULSE, 'at', 'since', 'next')
-local last, since = tonumber(pulse[1] or '') or 0, tonumber(pulse[2] or '') or now
+local last, since = number(pulse[1]), whole(pulse[2]) or now
 if now - last < interval and now >= last then return {0, 0, queued, ''} end
 if now - last > gap or now < last then since = now end
 redis.call('HSET', PULSE, 'at', now, 'since', since, 'next', sync_some(number(pulse[3])))

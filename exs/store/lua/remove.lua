@@ -1,8 +1,8 @@
---@ time list ready state
+--@ time number list ready state segments
 -- remove(id1, ...) -> {removed, running, missing}: forgets jobs that nobody holds; held ones stay.
 -- keys: rq:job rq:* registries exs:points exs:jobs exs:attempts exs:exp exs:ready
 local removed, running, missing = 0, 0, 0
-local touched = {}
+local touched, segments = {}, {}
 redis.call('DEL', 'exs:none') -- see renew: what frees memory must pass when it is full
 local function forget(job)
   local name = job.exp
@@ -11,16 +11,16 @@ local function forget(job)
     local bucket = POINTS .. name .. ':' .. string.sub(point, 1, 3)
     if redis.call('HGET', bucket, point) == job.id then redis.call('HDEL', bucket, point) end
   end
-  local segments = tonumber(redis.call('HGET', EXPERIMENT .. name, 'segments') or 0)
-  for k = segments, 1, -1 do
-    local base = tonumber(redis.call('HGET', EXPERIMENT .. name, 's:' .. k) or '') or 0
-    if job.ix >= base then
-      local key = JOBS .. name .. ':' .. k
-      if redis.call('LINDEX', key, job.ix - base) == job.id then redis.call('LSET', key, job.ix - base, '') end
+  segments[name] = segments[name] or segments_of(name)
+  for k = #segments[name], 1, -1 do
+    local segment = segments[name][k]
+    if job.ix >= segment.base then
+      local place = job.ix - segment.base
+      if redis.call('LINDEX', segment.key, place) == job.id then redis.call('LSET', segment.key, place, '') end
       break
     end
   end
-  redis.call('HINCRBY', EXPERIMENT .. name, 'jobs', -1)
+  count(name, 'jobs', -1)
   redis.call('DEL', RQ_JOB .. job.id, ATTEMPTS .. job.id, RQ_RESULTS .. job.id)
   redis.call('ZREM', QUARANTINE, job.id)
 end

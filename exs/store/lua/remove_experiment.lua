@@ -1,19 +1,19 @@
---@ time ready
+--@ time number ready segments
 -- remove_experiment(name) -> 1 | 0 when jobs are left: forgets an experiment that has no jobs any more.
 -- keys: exs:exp exs:queues exs:spec exs:jobs exs:points exs:experiments exs:ids exs:order exs:last exs:ready rq:*
 local name = ARGV[1]
-local e = redis.call('HMGET', EXPERIMENT .. name, 'jobs', 'id', 'pool', 'segments')
+local e = redis.call('HMGET', EXPERIMENT .. name, 'jobs', 'id', 'pool')
 if redis.call('EXISTS', EXPERIMENT .. name) == 0 then return 1 end
-local segments = tonumber(e[4] or '') or 0
+local segments = segments_of(name)
 -- RQ's tools can delete a job without our count: only jobs that are there keep an experiment.
 local function has_job()
-  for k = 1, segments do
-    for _, id in ipairs(redis.call('LRANGE', JOBS .. name .. ':' .. k, 0, -1)) do
+  for _, segment in ipairs(segments) do
+    for _, id in ipairs(redis.call('LRANGE', segment.key, 0, -1)) do
       if id ~= '' and redis.call('TYPE', RQ_JOB .. id).ok == 'hash' then return true end
     end
   end
 end
-if (tonumber(e[1] or '') or 0) > 0 and has_job() then return 0 end
+if number(e[1]) > 0 and has_job() then return 0 end
 redis.call('DEL', 'exs:none') -- see renew
 local pool = e[3] or ''
 local queues = redis.call('HGETALL', QUEUES .. name)
@@ -24,7 +24,7 @@ for i = 1, #queues, 2 do
   redis.call('UNLINK', RQ_QUEUE .. queue, RQ_WIP .. queue, RQ_FINISHED .. queue, RQ_FAILED .. queue,
     RQ_CANCELED .. queue, RQ_SCHEDULED .. queue, RQ_DEFERRED .. queue)
 end
-for k = 1, segments do redis.call('UNLINK', JOBS .. name .. ':' .. k) end
+for _, segment in ipairs(segments) do redis.call('UNLINK', segment.key) end
 -- A job takes its point along; what is left in a bucket belongs to jobs that RQ's tools deleted, or to a push under way.
 if redis.call('EXISTS', STAGE .. name) == 0 then
   for bucket = 0, 4095 do redis.call('UNLINK', POINTS .. name .. ':' .. string.format('%03x', bucket)) end

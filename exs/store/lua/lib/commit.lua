@@ -31,7 +31,7 @@ local function commit(m, place, now)
   end
   redis.call('HSET', key, 'next', place.base + place.count, 'queues', place.queues)
   if place.count > 0 then
-    redis.call('HINCRBY', key, 'jobs', place.count)
+    count(m.name, 'jobs', place.count)
     redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
     redis.call('HSET', key, 'spec', m.spec_digest)
     if place.new_segment then redis.call('HSET', key, 's:' .. place.segment, place.base, 'segments', place.segment) end

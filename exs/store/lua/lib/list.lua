@@ -11,7 +11,7 @@ local function halve(key, id, ix, known)
     local other = redis.call('LINDEX', key, middle)
     if other == id then return middle end
     local stored = known[middle] or redis.pcall('HGET', RQ_JOB .. other, 'ix')
-    if (type(stored) ~= 'table' and tonumber(stored or '') or 0) < ix then low = middle + 1 else high = middle - 1 end
+    if (type(stored) == 'number' and stored or type(stored) == 'string' and number(stored) or 0) < ix then low = middle + 1 else high = middle - 1 end
   end
 end
 

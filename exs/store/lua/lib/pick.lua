@@ -1,8 +1,13 @@
 -- Where a slot takes its next job from: {pool, shape, queue, score}, nil when no ready queue fits it.
 -- The lowest score wins; within one experiment the lowest index.
+local function index_of(id)
+  local ix = redis.pcall('HGET', RQ_JOB .. id, 'ix')
+  return type(ix) == 'string' and whole(ix)
+end
+
 local function head_index(queue)
   local id = redis.pcall('LINDEX', RQ_QUEUE .. queue, 0)
-  return type(id) == 'string' and tonumber(redis.call('HGET', RQ_JOB .. id, 'ix') or '') or 0
+  return type(id) == 'string' and index_of(id) or 0
 end
 
 local function better(a, b)
@@ -17,7 +22,7 @@ local function pick(pools, devices, memory, only)
     local one = score and {pool = pool, shape = shape, queue = queue, score = tonumber(score)}
     if one and better(one, found) then found = one end
   end
-  local mine = only ~= '' and redis.call('HGETALL', QUEUES .. only)
+  local mine = only ~= '' and redis.pcall('HGETALL', QUEUES .. only)
   for pool in string.gmatch(pools, '[^,]+') do
     for i = 1, mine and #mine or 0, 2 do
       local queue, shape = mine[i], mine[i + 1]

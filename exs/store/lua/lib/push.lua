@@ -15,7 +15,7 @@ local function refuse(m, now)
   local s = redis.call('HMGET', STAGE .. m.name, 'push', 'at')
   if s[1] and s[1] ~= m.push then
     if not m.first then return {'lost'} end
-    local left = m.lock - (now - (tonumber(s[2] or '') or 0))
+    local left = m.lock - (now - number(s[2]))
     return left > 0 and {'busy', left} or {'stale'}
   elseif not s[1] and not m.first then
     return {'lost'}
@@ -24,9 +24,9 @@ end
 
 -- A place: where the next jobs go. queue_shape: QUEUE -> shape, shape_queue: the reverse, made: queues to publish.
 local function fresh_place(name, e, staged)
-  local place = {base = tonumber(e[1] or 0), count = 0, staged = staged, queues = tonumber(e[2] or 0),
+  local place = {base = number(e[1]), count = 0, staged = staged, queues = number(e[2]),
     queue_shape = {}, shape_queue = {}, made = {}}
-  local segments = tonumber(e[3] or 0)
+  local segments = number(e[3])
   place.segment = math.max(segments, 1)
   if staged or segments == 0 then
     place.segment = segments + 1
@@ -52,7 +52,7 @@ local function staged_place(name)
       place.shape_queue[f[i + 1]] = queue
       place.made[#place.made + 1] = queue
     elseif f[i] == 'base' or f[i] == 'count' or f[i] == 'segment' or f[i] == 'queues' then
-      place[f[i]] = tonumber(f[i + 1])
+      place[f[i]] = number(f[i + 1])
     end
   end
   return place

@@ -60,11 +60,11 @@ end
 local function sync(name)
   local e = redis.pcall('HMGET', EXPERIMENT .. name, 'pool', 'kind', 'paused', 'max', 'running', 'archived')
   if e.err or not e[1] then return end
-  local max = tonumber(e[4] or '')
-  local room = max and max - (tonumber(e[5] or '') or 0) or 1000000
+  local max = whole(e[4])
+  local room = max and max - number(e[5]) or 1000000
   local runs = e[2] == 'run' and e[3] ~= '1' and e[6] ~= '1' and room > 0
-  local queues = redis.call('HGETALL', QUEUES .. name)
-  for i = 1, #queues, 2 do
+  local queues = redis.pcall('HGETALL', QUEUES .. name)
+  for i = 1, queues.err and 0 or #queues, 2 do
     local queue, shape = queues[i], queues[i + 1]
     local length = redis.pcall('LLEN', RQ_QUEUE .. queue)
     if runs and type(length) == 'number' and length > 0 then

@@ -4,8 +4,6 @@ local RQ = {QUEUED = 'queued', RUNNING = 'started', PAUSING = 'started', PAUSED 
   PRUNED = 'finished', CRASHED = 'failed', CANCELED = 'canceled'}
 local REGISTRY = {PAUSED = RQ_DEFERRED, DONE = RQ_FINISHED, PRUNED = RQ_FINISHED, CRASHED = RQ_FAILED, CANCELED = RQ_CANCELED}
 
-local function number(text) return tonumber(text or '') or 0 end
-
 -- nil when there is no such job; a job whose state is none of ours is BROKEN, which may only be removed.
 local function load(id)
   local f = redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'at', 'ra', 'ix', 'an', 'ls', 'rt', 'worker_name', 'wn', 't0', 'dn',
@@ -25,8 +23,8 @@ local function leave_all(job)
   for _, registry in pairs(REGISTRY) do redis.call('ZREM', registry .. job.q, job.id) end
   redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id)
   redis.call('LREM', RQ_QUEUE .. job.q, 0, job.id)
-  if redis.call('ZREM', LATER, job.id) == 1 then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'waiting', -1) end
-  if redis.call('ZREM', LEASES, job.id) == 1 then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'running', -1) end
+  if redis.call('ZREM', LATER, job.id) == 1 then count(job.exp, 'waiting', -1) end
+  if redis.call('ZREM', LEASES, job.id) == 1 then count(job.exp, 'running', -1) end
   redis.call('ZREM', RQ_WIP .. job.q, job.id .. ':' .. (job.at or ''))
 end
 
@@ -38,19 +36,19 @@ local function leave(job)
       redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id)
       redis.call('ZREM', LATER, job.id)
       redis.call('HDEL', RQ_JOB .. job.id, 'ra')
-      redis.call('HINCRBY', EXPERIMENT .. job.exp, 'waiting', -1)
+      count(job.exp, 'waiting', -1)
     else
       unlist(job.q, job.id, job.ix)
     end
   elseif job.st == 'RUNNING' or job.st == 'PAUSING' then
     redis.call('ZREM', RQ_WIP .. job.q, job.id .. ':' .. (job.at or ''))
     redis.call('ZREM', LEASES, job.id)
-    return redis.call('HINCRBY', EXPERIMENT .. job.exp, 'running', -1)
+    return count(job.exp, 'running', -1)
   elseif job.st == 'BROKEN' then
     leave_all(job)
   else
     redis.call('ZREM', REGISTRY[job.st] .. job.q, job.id)
-    if job.st == 'PRUNED' then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'pruned', -1) end
+    if job.st == 'PRUNED' then count(job.exp, 'pruned', -1) end
   end
 end
 
@@ -58,7 +56,7 @@ end
 local function enter(job, state, now, fields)
   local score = state == 'PAUSED' and job.ix or state == 'CANCELED' and math.floor(now / 1000) or -1
   redis.call('ZADD', REGISTRY[state] .. job.q, score, job.id)
-  if state == 'PRUNED' then redis.call('HINCRBY', EXPERIMENT .. job.exp, 'pruned', 1) end
+  if state == 'PRUNED' then count(job.exp, 'pruned', 1) end
   redis.call('HSET', RQ_JOB .. job.id, 'st', state, 'status', RQ[state], unpack(fields))
   if job.at then redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn') end
 end
@@ -77,7 +75,7 @@ local function requeue_later(job, now, due)
   redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'worker_name')
   redis.call('ZADD', RQ_SCHEDULED .. job.q, math.ceil(due / 1000), job.id)
   redis.call('ZADD', LATER, due, job.id)
-  redis.call('HINCRBY', EXPERIMENT .. job.exp, 'waiting', 1)
+  count(job.exp, 'waiting', 1)
 end
 
 -- Remembers the attempt that ended last, once, before the next one overwrites it.

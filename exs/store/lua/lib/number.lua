@@ -1,0 +1,14 @@
+-- Numbers in fields that anybody may have written. A loop to 'inf' would hold Redis for ever, HINCRBY on text would end
+-- a script in the middle.
+-- whole(text): the number, nil for what is no whole number of ours. number(text): the same, else 0.
+local function whole(text) return text and #text < 16 and string.match(text, '^-?%d+$') and tonumber(text) or nil end
+
+local function number(text) return whole(text) or 0 end
+
+-- Adds n to a count of an experiment; one that cannot be read starts anew. Returns the count.
+local function count(name, field, n)
+  local now = redis.pcall('HINCRBY', EXPERIMENT .. name, field, n)
+  if type(now) == 'number' then return now end
+  redis.pcall('HSET', EXPERIMENT .. name, field, math.max(n, 0))
+  return math.max(n, 0)
+end
