@@ -11,6 +11,8 @@ EXIT_JOB_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_REDIS = 3
 EXIT_REFUSED = 4
+#: What a shell reports for a program that Ctrl-C ended.
+EXIT_INTERRUPTED = 130
 
 
 class ExsError(Exception):

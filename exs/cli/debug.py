@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exs.cli import session
-from exs.errors import EXIT_JOB_FAILED, EXIT_OK, InputError
+from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK, InputError
 from exs.model import Claim, JobState, NewJob, Outcome
 from exs.sweep.model import Sweep
 from exs.view.when import duration
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 #: Seconds between two looks at the log.
 _LOOK = 0.05
 _CHUNK = 1 << 20
-#: What a shell reports for a program that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 def run_first(sweep: Sweep, plan: SlotPlan) -> int:
@@ -102,7 +100,7 @@ def _report(name: str, outcome: Outcome) -> int:
     if outcome.log:
         session.note(f"  log  {outcome.log}")
     if outcome.state is JobState.CANCELED:
-        return _INTERRUPTED
+        return EXIT_INTERRUPTED
     return EXIT_OK if outcome.state is JobState.DONE else EXIT_JOB_FAILED
 
 

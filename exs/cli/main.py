@@ -13,11 +13,10 @@ from typing import NoReturn
 
 import click
 
-from exs.errors import EXIT_BAD_INPUT, EXIT_OK, ExsError
+from exs.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, ExsError
 
 #: Exit code for what should not have happened (EX_SOFTWARE), apart from those that tell about jobs and input.
 EXIT_BUG = 70
-EXIT_INTERRUPTED = 130
 #: What a shell reports for a program that SIGPIPE ended: the reader has seen enough.
 EXIT_PIPE = 141
 

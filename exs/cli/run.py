@@ -14,7 +14,7 @@ import click
 
 from exs.cli import session
 from exs.cli.sweep_options import Request, SweepCommand, origin_of, read_sweep, sweep_options
-from exs.errors import EXIT_JOB_FAILED, EXIT_OK
+from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK
 from exs.model import FINAL, JobState, NewJob, Resources
 from exs.sweep.model import Sweep
 from exs.view.counts import counted
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 _LOOKED_AT = 2000
 #: Slots that are named one by one.
 _NAMED = 8
-#: What a shell reports for a program that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 @click.command("run", cls=SweepCommand)
@@ -146,7 +144,7 @@ def _work(store: Store, name: str, pool: str, plans: Sequence[SlotPlan]) -> int:
     if ending.finished:
         return _ended(name, ending.counts)
     session.put([f"stopped: {counted(ending.counts, session.out_screen())}", f"  go on  {_same_again()}"])
-    return _INTERRUPTED if ending.interrupted else EXIT_JOB_FAILED
+    return EXIT_INTERRUPTED if ending.interrupted else EXIT_JOB_FAILED
 
 
 def _same_again() -> str:

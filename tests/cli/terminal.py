@@ -39,11 +39,14 @@ class Terminal:
             assert time.monotonic() < deadline and self._read(0.1), f"no {text!r} in:\n{self.screen()}"
 
     def press_until(self, keys: str, text: str, seconds: float = 20) -> None:
-        """Press again and again until `text` has been printed."""
-        deadline = time.monotonic() + seconds
+        """Press twice a second, as a person does, until `text` has been printed."""
+        deadline, pressed = time.monotonic() + seconds, 0.0
         while text not in self.screen():
-            assert time.monotonic() < deadline, f"no {text!r} in:\n{self.screen()}"
-            self.press(keys)
+            now = time.monotonic()
+            assert now < deadline, f"no {text!r} in:\n{self.screen()}"
+            if now - pressed > 0.5:
+                self.press(keys)
+                pressed = now
             self._read(0.1)
 
     def end(self, seconds: float = 20) -> int:
