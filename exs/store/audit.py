@@ -58,6 +58,8 @@ class Auditor(Watchers):
         for experiment in known:
             findings += self._audit_jobs(experiment.name, *leased)
             findings += self._audit_count(experiment.name)
+            if experiment.jobs and self._queues(experiment.name) is None:
+                findings.append(f"the queues of experiment {experiment.name} cannot be read.")
         return findings
 
     def _quarantine(self) -> list[str]:
@@ -80,15 +82,20 @@ class Auditor(Watchers):
     def _places(self, name: str) -> defaultdict[str, list[str]]:
         """ID -> the lists and registries of NAME that it stands in."""
         places: defaultdict[str, list[str]] = defaultdict(list)
-        with sentences(self._url):
-            queues = [records.text(queue) for queue in self._client.hkeys(keys.QUEUES + name)]
-        for queue in queues:
+        for queue in self._queues(name) or ():
             for job in self._members(keys.RQ_QUEUE + queue):
                 places[job].append("queue")
             for place, prefix in _REGISTRIES.items():
                 for member in self._members(prefix + queue):
                     places[member.split(":")[0]].append(place)
         return places
+
+    def _queues(self, name: str) -> list[str] | None:
+        """The queues of NAME; None when that key holds something else."""
+        with sentences(self._url):
+            if self._client.type(keys.QUEUES + name) != b"hash":
+                return None
+            return [records.text(queue) for queue in self._client.hkeys(keys.QUEUES + name)]
 
     def _members(self, key: str) -> list[str]:
         """A list or a sorted set, read in pages; nothing of a key of another type."""

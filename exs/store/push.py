@@ -22,6 +22,8 @@ _BATCH_JOBS = 2000
 _BATCH_BYTES = 1 << 20
 #: Ids of new jobs that a receipt names.
 _SOME = 20
+#: Characters of what somebody else wrote that a sentence quotes.
+_SHOWN = 200
 #: A job as push.lua takes it: name, parameters, point, commands, shape.
 _Encoded = tuple[str, str, str, str, str]
 _Item = TypeVar("_Item")
@@ -188,22 +190,23 @@ class Producers(Base):
 
 
 def _refuse(name: str, reply: list[bytes]) -> None:
-    code = reply[0]
+    code, *found = reply
     if code == b"ok":
         return
+    shown = [records.text(value)[:_SHOWN] for value in found if isinstance(value, bytes)]
     if code == b"taken":
-        user, source = records.text(reply[1]), records.text(reply[2])
+        user, source = shown
         raise Refused(
             f"experiment {name} belongs to {user}, pushed from {source}.",
             "Choose another with --name, or add to it with --into.",
         )
     if code == b"kind":
-        raise Refused(f"experiment {name} is a {records.text(reply[1])} experiment.", "Choose another with --name.")
+        raise Refused(f"experiment {name} is a {shown[0]} experiment.", "Choose another with --name.")
     if code == b"archived":
         raise Refused(f"experiment {name} is archived.", f"exs unarchive {name}, or choose another with --name.")
     if code == b"schema":
         raise Refused(
-            f"this Redis holds a queue of schema {records.text(reply[1])}, this exs speaks {keys.SCHEMA_VERSION}.",
+            f"this Redis holds a queue of schema {shown[0]}, this exs speaks {keys.SCHEMA_VERSION}.",
             "Use the same version of exs everywhere.",
         )
     raise Refused(f"another push of {name} took over.", "Push again: what is there is kept.")

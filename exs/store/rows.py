@@ -116,6 +116,8 @@ def job_row(reply: Sequence[bytes | None], now: float) -> JobRow:
             loads(f["cm"] or b"[]", f"commands of {what}"),
         )
         detail = text(f["fd"])
+        if not f["origin"]:
+            raise BrokenRecord(f"{what} names no queue.")
         if not isinstance(commands, list):
             raise BrokenRecord(f"commands of {what} are not a list.")
     except (BrokenRecord, ValueError) as error:

@@ -1,4 +1,4 @@
---@ time
+--@ time number
 -- discard(name, limit, older_than_ms, push) -> jobs still to discard; 0 when the stage is gone.
 -- Takes back a push that was never committed, `limit` jobs at a time: one silent for that long, or `push` itself. Touches nothing that is committed.
 -- keys: exs:stage(s) exs:points exs:jobs rq:job rq:queue
@@ -16,7 +16,7 @@ for i = 1, #f, 2 do
   if queue then queues[#queues + 1] = queue end
 end
 local now = now_ms()
-if stage.push ~= 'discard' and stage.push ~= ARGV[4] and now - (tonumber(stage.at or '') or 0) < tonumber(ARGV[3]) then return 0 end
+if stage.push ~= 'discard' and stage.push ~= ARGV[4] and now - number(stage.at) < tonumber(ARGV[3]) then return 0 end
 redis.call('DEL', 'exs:none') -- see renew
 redis.call('HSET', key, 'push', 'discard', 'at', now)
 local left = 0

@@ -1,0 +1,65 @@
+"""`keys.py` is the whole schema: whatever is done, Redis holds no key that the page does not name."""
+
+from __future__ import annotations
+
+import re
+
+from exs.model import Resources
+from exs.store import keys
+from exs.store.logs import LogChunk
+from store.actors import CANCELED, CRASHED, DONE, ME, PRUNED, SPEC, Lab, points
+
+PREFIXES = {
+    value
+    for name, value in vars(keys).items()
+    if name.isupper() and isinstance(value, str) and value.startswith(("rq:", "exs:"))
+}
+
+
+def test_every_key_and_field_is_documented(lab: Lab) -> None:
+    store = lab.store
+    store.node_up("s1-node", "boot-1", "machine", 1)
+    lab.slot("idle").claim()
+    lab.push(*range(6), retries=1, max_running=5, lost_after=9.0)
+    lab.push(*range(10, 12), resources=Resources(gpus=1))
+    store.push("e", SPEC, points(*range(20, 1200)), ME)
+    slot = lab.slot("s1")
+    for outcome in (DONE, PRUNED, CRASHED, CANCELED):
+        slot.must_claim()
+        slot.renew()
+        slot.finish(outcome)
+    slot.must_claim()
+    store.slot_dead(["s1"], "killed")
+    slot.must_claim()
+    store.cancel([slot.must_claim().job])
+    store.retry([row.id for row in store.jobs("e") if row.state.value == "DONE"], force=True)
+    store.ask_log("s1-node", "job", "", 0, 10, 0.01)
+    request = store.next_log_request("s1-node", 1.0)
+    assert request is not None
+    store.answer_log(request, LogChunk(b"x", 0, 1))
+    lab.contact()
+    store.reap()
+
+    found = set(lab.client.keys("*"))
+    assert {key for key in found if not key.startswith(tuple(PREFIXES))} == set()
+    ours = set(keys.JOB_FIELDS)
+    for key in lab.client.keys(keys.RQ_JOB + "*"):
+        assert {field for field in lab.client.hkeys(key) if len(field) == 2} <= ours
+    fields = {re.sub(r"^s:\d+$", "s:K", field) for field in lab.client.hkeys(keys.EXPERIMENT + "e")}
+    assert fields <= set(keys.EXPERIMENT_FIELDS)
+    assert store.audit() == []
+
+
+def test_every_name_on_the_page_is_used() -> None:
+    import inspect
+
+    from exs.store import audit, lease, logs, look, push, scripts
+
+    text = "".join(path.read_text() for path in scripts._LUA.rglob("*.lua"))
+    python = "".join(inspect.getsource(module) for module in (audit, lease, logs, look, push))
+    unused = [
+        name
+        for name, value in vars(keys).items()
+        if name.isupper() and isinstance(value, (str, int)) and not re.search(rf"\b{name}\b", text + python)
+    ]
+    assert unused == []
