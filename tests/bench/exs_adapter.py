@@ -1,4 +1,4 @@
-"""exs as one peer of the side-by-side benchmark: as a user runs it, with run directories, logs, records, AOF and fences.
+"""exs as one peer of the side-by-side benchmark: as a user runs it, with directories, logs, records, AOF and fences.
 
 Runs inside the benchmark's own virtual environment, where exs is installed too; it finds `common` there.
 """
