@@ -51,7 +51,7 @@ def test_f2_f3_a_slot_is_killed_in_the_middle_of_a_job(fleet: Fleet) -> None:
     assert second.attempt != first.attempt and second.lost == 1
     go.touch()
     row = fleet.wait_state(job, S.DONE)
-    assert row.attempts == 2 and [attempt["failure"] for attempt in row.history] == ["lost"]
+    assert row.attempts == 2 and [attempt.failure for attempt in row.history] == ["lost"]
     assert fleet.witness.runs() == {job: 2}
     fleet.wait_gone("")
     fleet.check()
@@ -163,11 +163,11 @@ def test_f8_a_job_that_leaves_daemons_is_done_and_they_are_ended(fleet: Fleet) -
 def test_f9_a_slot_dies_between_claim_and_start(fleet: Fleet) -> None:
     """The claim is made, its answer never arrives, the slot is killed: lost with its slot, no retry spent."""
     proxy = fleet.proxy()
-    node = fleet.node("a", url=proxy.url)
-    fleet.wait(fleet.store.workers, "the slot in the list")
-    proxy.drop_reply(sha("claim").encode(), then_cut=True)
     (job,) = fleet.push(retries=1, lost_after=600)
+    proxy.drop_reply(sha("claim").encode(), then_cut=True)
+    node = fleet.node("a", url=proxy.url)
     fleet.wait_state(job, S.RUNNING)
+    fleet.wait(lambda: proxy.dropped, "a lost reply")
     kill(*node.slots())
     proxy.go()
     row = fleet.wait_state(job, S.DONE)
@@ -232,7 +232,7 @@ def test_f15_f16_power_off_and_poison(fleet: Fleet) -> None:
     fleet.node("b")
     (fleet.root / "go").touch()
     row = fleet.wait_state(job, S.DONE)
-    assert (row.attempts, row.node) == (2, "b") and "no word from a" in str(row.history[0]["detail"])
+    assert (row.attempts, row.node) == (2, "b") and "no word from a" in row.history[0].detail
     fleet.check()
 
 

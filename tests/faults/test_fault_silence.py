@@ -144,11 +144,10 @@ def test_f24_f25_redis_is_out_of_reach_for_all(fleet: Fleet, how: str) -> None:
 def test_f26_a_reply_is_lost_after_the_script_ran(fleet: Fleet, script: str) -> None:
     """The call is made again and finds that it was done: every job runs once, and none is held by nobody."""
     go, proxy = fleet.root / "go", fleet.proxy()
-    node = fleet.node("a", url=proxy.url)
-    fleet.wait(fleet.store.workers, "the slot in the list")
+    jobs = fleet.push("until", go, jobs=3)
     if script == "claim":
         proxy.drop_reply(sha(script).encode())
-    jobs = fleet.push("until", go, jobs=3)
+    node = fleet.node("a", url=proxy.url)
     fleet.wait_running(jobs[0])
     if script != "claim":
         proxy.drop_reply(sha(script).encode())
