@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from exs.errors import InputError
-from exs.paths import NAME
 
 MIB = 1 << 20
 
@@ -140,18 +139,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
             "Set EXS_RENEW or EXS_LEASE.",
         )
     top = {name: given[name][0] for name in _TEXTS if name in given}
-    if "node" in top:
-        check_node(*given["node"])
     return Settings(timing=timing, limits=_build(Limits, given), **top)
-
-
-def check_node(name: str, where: str) -> None:
-    """Raise InputError, beginning with `where`, for a name that a node cannot have: names of slots begin with it."""
-    if not NAME.match(name) or len(name) > Limits.name_chars:
-        raise InputError(
-            f"{where}: {name[:80]!r} cannot name a machine.",
-            "Use letters, digits, . _ and -, and begin with a letter or digit.",
-        )
 
 
 _TEXTS = ("redis_url", "node", "state_dir", "redis_server")

@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from exs.errors import RedisUnreachable
-from exs.settings import Settings, load
+from exs.errors import InputError, RedisUnreachable
+from exs.paths import NAME
+from exs.settings import Limits, Settings, load
 from exs.view.screen import Screen, screen_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,19 @@ if TYPE_CHECKING:
 @cache
 def settings() -> Settings:
     """The settings of this process, read once. Raises InputError."""
-    return load()
+    ours = load()
+    if ours.node:
+        check_node(ours.node, "EXS_NODE")
+    return ours
+
+
+def check_node(name: str, where: str) -> None:
+    """Raise InputError, beginning with `where`, for a name that a node cannot have: names of slots begin with it."""
+    if not NAME.match(name) or len(name) > Limits.name_chars:
+        raise InputError(
+            f"{where}: {name[:80]!r} cannot name a machine.",
+            "Use letters, digits, . _ and -, and begin with a letter or digit.",
+        )
 
 
 def open_store(start: bool = True) -> Store:

@@ -9,7 +9,6 @@ import click
 
 from exs.cli import session
 from exs.errors import InputError, Refused
-from exs.settings import check_node
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -59,7 +58,7 @@ def command(
     if not insecure:
         serve.refuse_open_redis(settings)
     if node:
-        check_node(node, "--node")
+        session.check_node(node, "--node")
         settings = replace(settings, node=node)
     context.exit(serve.serve(settings, plans, pools or ("default",), only=only, workdir=workdir))
 
