@@ -32,7 +32,7 @@ def check_node(name: str, where: str) -> None:
     """Raise InputError, beginning with `where`, for a name that a node cannot have: names of slots begin with it."""
     if not NAME.match(name) or len(name) > Limits.name_chars:
         raise InputError(
-            f"{where}: {name[:80]!r} cannot name a machine.",
+            f"{where}: {name[: Limits.name_chars]!r} cannot name a machine.",
             "Use letters, digits, . _ and -, and begin with a letter or digit.",
         )
 
