@@ -80,8 +80,8 @@ class Watchers(Base):
 
         Raises NotFound or InputError, saying what was looked for.
         """
-        if selector == "last":
-            selector = self.last()
+        if selector.partition("/")[0] == "last":
+            selector = self.last() + selector[len("last") :]
         ranged = _RANGE.match(selector)
         if ranged:
             name = self.experiment(ranged["name"]).name

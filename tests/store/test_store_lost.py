@@ -172,3 +172,12 @@ def test_a_leased_id_without_a_job_is_forgotten(lab: Lab) -> None:
     lab.client.zadd(keys.LATER, {"nobody": 1})
     lab.reap()
     assert not lab.client.exists(keys.LEASES, keys.LATER)
+
+
+def test_a_reap_makes_claimable_what_somebody_else_queued(lab: Lab) -> None:
+    """RQ's tools know nothing of our ready sets."""
+    lab.push(1)
+    lab.client.delete(*lab.client.keys(keys.READY + "*"), *lab.client.keys(keys.SHAPES + "*"))
+    assert lab.slot("s1").claim() is None
+    lab.reap()
+    assert lab.slot("s1").claim() is not None

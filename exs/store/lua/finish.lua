@@ -1,4 +1,4 @@
---@ time number list ready state
+--@ time number list ready state attempt
 -- finish(id, attempt, slot, outcome JSON, result JSON, tail, retry_wait_ms, retry_wait_max_ms) -> ours | fenced | gone
 -- Accepts the outcome of the attempt that holds the job, once; the same attempt again gets the same answer (R2).
 -- outcome: state failure detail exit_code signal seconds directory log max_rss log_dropped.

@@ -1,4 +1,4 @@
---@ time number list ready state
+--@ time number list ready state attempt
 -- release(id, attempt, slot, why) -> ours | fenced | gone
 -- A planned stop: the job goes back to its place, unpunished. A job whose end was asked for is CANCELED instead.
 -- keys: rq:job exs:leases rq:wip rq:queue rq:canceled exs:ready exs:exp exs:attempts rq:worker

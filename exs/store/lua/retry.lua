@@ -1,4 +1,4 @@
---@ time number list ready state
+--@ time number list ready state attempt
 -- retry(force, id1, ...) -> {queued, already, kept, missing}
 -- CRASHED and CANCELED jobs are queued again with their retries and crash budget restored; DONE and PRUNED ones only
 -- with force, which also runs the commands that succeeded. Ids are taken from the last, so that order is kept.

@@ -1,0 +1,24 @@
+-- The attempt that holds a job, or held it last.
+-- Remembers the attempt that ended last, once, before the next one overwrites it.
+local function remember(job)
+  if job.an <= job.hn then return end
+  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 't0', 't1', 'fc', 'fd', 'xc', 'dr', 'lg')
+  local record = {}
+  local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log'}
+  for i, name in ipairs(names) do if f[i] then record[name] = f[i] end end
+  redis.call('RPUSH', ATTEMPTS .. job.id, cjson.encode(record))
+  redis.call('LTRIM', ATTEMPTS .. job.id, -HISTORY, -1)
+  redis.call('HSET', RQ_JOB .. job.id, 'hn', job.an)
+end
+
+-- Frees the slot that held a job, unless it holds another by now; true if it was its holder.
+local function free_slot(slot, attempt)
+  local worker = RQ_WORKER .. slot
+  if redis.call('HGET', worker, 'exs_at') ~= attempt then return false end
+  redis.call('HDEL', worker, 'current_job', 'exs_at')
+  redis.call('HSET', worker, 'state', 'idle')
+  return true
+end
+
+-- Whether a job's end was asked for.
+local function unwanted(job) return job.wn == 'cancel' or job.wn == 'kill' end
