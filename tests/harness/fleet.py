@@ -93,7 +93,7 @@ class Fleet:
 
     def exs_bytes(self, *words: str, **env: str) -> bytes:
         """Standard output, byte for byte."""
-        return self.both(*words, **env)[0]
+        return self.both(*words, code=0, **env)[0]
 
     def json(self, *words: str) -> Any:
         """What `--json` prints."""

@@ -1,7 +1,8 @@
 """The job of the tests. `job.py WITNESS VERB [ARGUMENT] ...` does the verbs in turn and writes down what it sees.
 
-until FILE · daemons (a child, and a daemon in a session of its own, both ignoring SIGTERM) · stubborn (ignore SIGTERM
-and SIGINT) · kill_worker · result JSON · square NUMBER · print TEXT · bytes HEX · exit CODE · fail_unless FILE.
+until FILE · pause SECONDS · daemons (a child, and a daemon in a session of its own, both ignoring SIGTERM) · stubborn
+(ignore SIGTERM and SIGINT) · kill_worker · result JSON · square NUMBER · print TEXT · bytes HEX · exit CODE ·
+fail_unless FILE.
 """
 
 import json
@@ -11,7 +12,7 @@ import sys
 import time
 
 
-def note(event, text=""):
+def note(event: str, text: str = "") -> None:
     descriptor = os.open("/proc/self/stat", os.O_RDONLY)
     start = int(os.read(descriptor, 4096).rpartition(b")")[2].split()[19])
     os.close(descriptor)
@@ -31,29 +32,29 @@ def note(event, text=""):
     append(sys.argv[1], json.dumps(record))
 
 
-def append(path, line):
+def append(path: str, line: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(descriptor, (line + "\n").encode())
     os.close(descriptor)
 
 
-def until(path):
+def until(path: str) -> None:
     while not os.path.exists(path):
         time.sleep(0.02)
 
 
-def ignore():
+def ignore() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def linger(event):
+def linger(event: str) -> None:
     note(event)
     while True:
         time.sleep(600)
 
 
-def family():
+def family() -> None:
     """A child, and a daemon that has left the session, the group and its parent."""
     ready, tell = os.pipe()
     if os.fork() == 0:
@@ -70,12 +71,14 @@ def family():
     os.read(ready, 1)
 
 
-def main():
+def main() -> None:
     words = iter(sys.argv[2:])
     note("start")
     for verb in words:
         if verb == "until":
             until(next(words))
+        elif verb == "pause":
+            time.sleep(float(next(words)))
         elif verb == "daemons":
             family()
             note("family")

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from exs_worker import proctree
@@ -74,14 +73,22 @@ class Node:
         assert not self.ended(), self.text()
         return self
 
-    def launch(self, *options: str, cwd: Path | None = None, **more: object) -> subprocess.Popen[bytes]:
-        """Start the agent and do not wait for anything. Without slots named, one without a GPU."""
+    def launch(self, *options: str, cwd: Path | None = None, output: int | None = None) -> subprocess.Popen[bytes]:
+        """Start the agent and wait for nothing; with one CPU slot if no slot is named. `output`: instead of the log."""
         if not {"--gpus", "--slot", "--cpus"} & set(options):
             options = ("--cpus", "1", *options)
         words = [*self._prefix, *EXS, "worker", "--node", self.name, "--workdir", str(self.work), *options]
         with self.log.open("ab") as log:
-            settings: Mapping[str, object] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **more}
-            self.agent = subprocess.Popen(words, cwd=cwd or self.home, env=self.env, start_new_session=True, **settings)  # type: ignore[call-overload]
+            end = log.fileno() if output is None else output
+            self.agent = subprocess.Popen(
+                words,
+                cwd=cwd or self.home,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=end,
+                stderr=end,
+                start_new_session=True,
+            )
         return self.agent
 
     def ended(self) -> int | None:

@@ -58,7 +58,7 @@ class Witness:
         return sorted(proc.pid for proc in procs if proctree.alive(proc))
 
     def shared_devices(self) -> list[tuple[Seen, Seen]]:
-        """Pairs of attempts that were on one device of one node at the same time (I6); [] is good."""
+        """Pairs of attempts on one device at the same time (I6). One that did not say that it ended is still there."""
         ends = {seen.attempt: seen.at for seen in self.seen("end")}
         found = []
         starts = self.seen("start")

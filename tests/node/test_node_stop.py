@@ -74,7 +74,7 @@ def test_a_node_that_leaves_between_short_jobs_leaves_none_behind(fleet: Fleet) 
 def test_nohup_is_obeyed_and_a_terminal_that_is_gone_stops_nobody(fleet: Fleet) -> None:
     node = fleet.node("a", start=False, prefix=("nohup",))
     read, write = os.pipe()
-    agent = node.launch(stderr=write, stdout=write)
+    agent = node.launch(output=write)
     os.close(write)
     os.close(read)
     (slot,) = fleet.wait(node.slots, "a slot")

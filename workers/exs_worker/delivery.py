@@ -38,13 +38,11 @@ class Delivery:
             except RedisUnreachable as error:
                 self._contact.lost(error)
                 spooled = spooled or self._keep(item)
-                if self._leaving() and spooled is not None:
-                    log.warning("leave the outcome of job=%s in %s", item.job, spooled)
-                    self._left = item, spooled
+                if self._leaving() and self._leave(item, spooled):
                     return
                 time.sleep(self._pause)
             except Exception:  # a bug, here or in the queue: days of work must outlive it
-                self._keep(item)
+                self._leave(item, spooled or self._keep(item))
                 raise
         self._contact.made()
         self._settle(item, fence, spooled)
@@ -55,6 +53,12 @@ class Delivery:
             item, path = self._left
             self._settle(item, hand_over(self._store, item), path)
             self._left = None
+
+    def _leave(self, item: Spooled, path: Path | None) -> bool:
+        if path is not None:
+            log.warning("leave the outcome of job=%s in %s", item.job, path)
+            self._left = item, path
+        return path is not None
 
     def _keep(self, item: Spooled) -> Path | None:
         """Where the outcome lies now; None where the disk does not take it, and memory must do."""
