@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
 from exs.cli.output import show_json
+from exs.cli.push import compared
 from exs.cli.session import note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, SweepCommand, origin_of, read_sweep, sweep_options
 from exs.view.pushed import record, summary
@@ -20,7 +19,7 @@ def command(request: Request, into: bool, as_json: bool) -> None:
     """Say what a push of FILE would do: what is new, done, crashed or no longer in the file. Changes nothing."""
     sweep = read_sweep(request)
     store = open_store()
-    planned = replace(store.plan(sweep.name, sweep.jobs(), origin_of(sweep, into)), duplicates=sweep.duplicates)
+    planned = compared(store.plan(sweep.name, sweep.jobs(), origin_of(sweep, into)), sweep, request)
     for line in sweep.notes:
         note(line)
     if as_json:

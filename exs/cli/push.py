@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from exs.cli.output import show_json
 from exs.cli.session import note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError
-from exs.model import JobState, Pushed
+from exs.model import JobState, NewJob, Pushed
 from exs.sweep.model import Sweep
 from exs.view.pushed import record, summary
 from exs.view.text import safe
@@ -46,7 +46,7 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         sweep = read_sweep(request)
         sweep = replace(sweep, priority=priority or sweep.priority, pool=pool or sweep.pool)
         store = open_store()
-        pushed = push(store, sweep, force=request.force, into=into)
+        pushed = push(store, sweep, request, into=into)
         for line in sweep.notes:
             note(line)
         facts = {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes}
@@ -59,21 +59,39 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed)])
 
 
-def push(store: Store, sweep: Sweep, *, force: bool = False, into: bool = False) -> Pushed:
-    """Push `sweep` as this user from this machine. Raises Refused, InputError."""
+def push(
+    store: Store,
+    sweep: Sweep,
+    request: Request,
+    *,
+    into: bool = False,
+    again: Sequence[JobState] = (),
+    jobs: Iterator[NewJob] | None = None,
+) -> Pushed:
+    """Push `sweep` as this user from this machine; `jobs` stands for its own. Raises Refused, InputError.
+
+    `again`: final states whose jobs run again; --force adds those that succeeded.
+    """
     pushed = store.push(
         sweep.name,
         sweep.spec,
-        sweep.jobs(),
+        sweep.jobs() if jobs is None else jobs,
         origin_of(sweep, into),
         pool=sweep.pool,
         priority=sweep.priority,
         retries=sweep.retries,
         max_running=sweep.max_running,
         lost_after=sweep.lost_after,
-        again=(JobState.DONE, JobState.PRUNED) if force else (),
+        again=(*again, JobState.DONE, JobState.PRUNED) if request.force else tuple(again),
     )
-    return replace(pushed, duplicates=sweep.duplicates)
+    return compared(pushed, sweep, request)
+
+
+def compared(pushed: Pushed, sweep: Sweep, request: Request) -> Pushed:
+    """The counts, with what only the file knows; a part of it (-t, -c, --sample) does not tell what is gone."""
+    options = request.options
+    part = options.title is not None or options.commands or options.sample is not None
+    return replace(pushed, duplicates=sweep.duplicates, gone=0 if part else pushed.gone)
 
 
 def _next(store: Store, pushed: Pushed) -> Iterator[str]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli import session
-from exs.cli.sweep_options import Request, SweepCommand, origin_of, read_sweep, sweep_options
+from exs.cli.push import push
+from exs.cli.sweep_options import Request, SweepCommand, read_sweep, sweep_options
 from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK
 from exs.model import FINAL, JobState, NewJob, Resources
 from exs.sweep.model import Sweep
@@ -108,22 +109,9 @@ def _for_here(sweep: Sweep) -> Iterator[NewJob]:
 
 def _push(store: Store, sweep: Sweep, request: Request, into: bool, plans: Sequence[SlotPlan]) -> str:
     """Push what is new or did not succeed, say so; returns the name of the experiment."""
-    again = [JobState.CRASHED, JobState.CANCELED]
-    if request.force:
-        again += [JobState.DONE, JobState.PRUNED]
-    pushed = store.push(
-        sweep.name,
-        sweep.spec,
-        _for_here(sweep),
-        origin_of(sweep, into),
-        pool=sweep.pool,
-        priority=sweep.priority,
-        retries=sweep.retries,
-        max_running=sweep.max_running,
-        lost_after=sweep.lost_after,
-        again=tuple(again),
-    )
-    line = summary("run", replace(pushed, duplicates=sweep.duplicates), session.out_screen())
+    again = (JobState.CRASHED, JobState.CANCELED)
+    pushed = push(store, sweep, request, into=into, again=again, jobs=_for_here(sweep))
+    line = summary("run", pushed, session.out_screen())
     session.put([f"{line}  on {_slots(plans)}"])
     return pushed.experiment
 

@@ -97,6 +97,10 @@ class Lab:
         assert claim is not None
         return claim
 
+    def leave(self, node: str = "laptop") -> None:
+        """The slot of `node` goes home."""
+        self.store.slot_dead([self.offer(node).slot], "its slot left")
+
     def end(self, claim: Claim, state: JobState = S.DONE, node: str = "laptop", **outcome: Any) -> None:
         """End a started job."""
         self.store.finish(claim.job, claim.attempt, Outcome(state, **outcome), self.offer(node))

@@ -25,6 +25,9 @@ def test_a_bare_exs_says_what_is_active_and_who_works(exs: Exs, lab: Lab) -> Non
     lines = exs().splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("first", "second"))] == ["second"]
     assert "+ 1 finished: exs list" in lines
+    assert any(line.startswith("workers: 0 busy, 1 idle") for line in lines)
+    lab.leave()
+    lines = exs().splitlines()
     assert any(line.startswith("workers: 0 busy, 0 idle") for line in lines)
     assert lines[-1] == "jobs wait, but no worker is running. Start one: exs worker"
 
@@ -38,7 +41,7 @@ def test_list_has_one_line_per_experiment_with_its_counts(exs: Exs, lab: Lab) ->
     assert exs("ls", "-q") == "resnet\n"
     found = exs.json("list")
     assert found["experiments"][0]["counts"]["CRASHED"] == 1
-    assert found["workers"] == {"busy": 0, "idle": 0}
+    assert found["workers"] == {"busy": 1, "idle": 1}
 
 
 def test_the_table_shows_what_differs_and_what_to_type(exs: Exs, lab: Lab) -> None:

@@ -64,9 +64,7 @@ def test_the_file_of_the_document(tmp_path: Path) -> None:
     for job in sweep.jobs():
         assert job.commands == (job.name,)
         assert job.resources.gpus == 1 and job.resources.indices == ("0", "1", "2", "3")
-    assert sweep.notes == [
-        "available_cuda: when pushed, only GPU 0, 1, 2, 3 of a node may run these jobs"
-    ]
+    assert sweep.notes == ["available_cuda: when pushed, only GPU 0, 1, 2, 3 of a node may run these jobs"]
     assert sweep.spec.cwd == str(tmp_path) and not sweep.spec.skip_done
 
 
