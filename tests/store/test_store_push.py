@@ -111,6 +111,7 @@ class TestWhole:
         assert len(lab.client.keys(keys.RQ_JOB + "*")) == 1
         assert not lab.client.exists(keys.STAGE + "e", keys.STAGES, keys.JOBS + "e:2", keys.RQ_QUEUE + "e~2")
         assert lab.states() == ["QUEUED"]
+        assert sum(lab.client.hlen(bucket) for bucket in lab.client.keys(keys.POINTS + "*")) == 1
         assert lab.store.plan("e", points(1, 2), ME).new == 1
         assert lab.push(1, 2).new == 1
         assert lab.store.audit() == []
