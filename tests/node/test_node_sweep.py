@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from exs.model import JobState
 from harness.fleet import Fleet
 from harness.node import gpus
 from harness.redis_server import RedisServer
+from slotprocess import wait_until
 
 S = JobState
 JOBS = 200
@@ -60,8 +62,8 @@ def test_two_nodes_share_a_sweep(fleet: Fleet) -> None:
 @pytest.fixture
 def namespaces() -> Iterator[dict[str, tuple[str, ...]]]:
     """Two network namespaces, joined by a pair of veth devices: 10.213.87.1 and .2."""
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and iproute2")
     names = [f"exs{os.getpid()}{side}" for side in "ab"]
     veths = [f"ve{os.getpid() % 100000}{side}" for side in "ab"]
     try:
@@ -93,6 +95,7 @@ def test_two_nodes_share_a_sweep_across_network_namespaces(
     server = RedisServer(tmp_path / "redis", "10.213.87.1", 6379, "s3cr3t-word", namespaces["a"]).start()
     fleet = Fleet(tmp_path, server, namespaces["b"])
     try:
+        wait_until(lambda: fleet.command("list").wait(20) == 0, "redis-server answers", 20)
         names = gpus(4)
         pinned = {"a": names[:2], "b": names[2:]}
         refused = fleet.node("open", start=False, prefix=namespaces["b"], url=server.plain_url)

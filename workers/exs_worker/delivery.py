@@ -66,8 +66,14 @@ class Delivery:
             return self._spool.put(item)
         return None
 
+    def _forgotten(self, item: Spooled) -> bool:
+        try:
+            return self._store.forgot(item.offer.node)
+        except RedisUnreachable:
+            return True  # who cannot tell keeps it
+
     def _settle(self, item: Spooled, fence: Fenced, spooled: Path | None) -> None:
-        if fence is Fenced.GONE and self._store.forgot(item.offer.node):
+        if fence is Fenced.GONE and self._forgotten(item):
             # The queue was emptied or replaced under us. Should the right one come back, it gets its result.
             path = spooled or self._keep(item)
             log.error("this Redis does not know job=%s; its outcome is kept in %s", item.job, path)

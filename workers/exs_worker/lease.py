@@ -16,6 +16,7 @@ from exs.model import Claim, Fenced, Offer
 from exs.settings import Timing
 from exs.store.store import Store
 from exs_worker.attempt import Attempt
+from exs_worker.contact import Contact
 
 log = logging.getLogger("exs.worker")
 
@@ -44,6 +45,7 @@ class Keeper(threading.Thread):
         self._orphaned = orphaned
         self._held: Attempt | None = None
         self._shouted = ""
+        self._contact = Contact(lambda: None)
         self._stop_read, self._stop_write = os.pipe()
 
     def hold(self, attempt: Attempt) -> None:
@@ -88,8 +90,9 @@ class Keeper(threading.Thread):
                 self._register()
             forgotten = renewed.fence is Fenced.GONE and self._store.forgot(self._offer.node)
         except RedisUnreachable as error:
-            log.warning("cannot renew job=%s attempt=%s: %s", claim.job, claim.attempt, error.message)
+            self._contact.lost(error)
             return False
+        self._contact.made()
         if self._held is not attempt:
             return True
         if forgotten:
