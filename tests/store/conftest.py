@@ -41,7 +41,7 @@ def queue_url(request: pytest.FixtureRequest) -> Iterator[str]:
         wait_until(path.exists, "the socket of redis-server")
         yield f"unix://{path}"
     finally:
-        server.terminate()
+        server.kill()  # a script that loops for ever would not let it end by itself
         server.wait(10)
         shutil.rmtree(directory, ignore_errors=True)
 
