@@ -83,6 +83,7 @@ def push(
         max_running=sweep.max_running,
         lost_after=sweep.lost_after,
         again=(*again, JobState.DONE, JobState.PRUNED) if request.force else tuple(again),
+        on_busy=lambda: note(f"another push of {sweep.name} is under way or was broken off; waiting for it"),
     )
     return compared(pushed, sweep, request)
 

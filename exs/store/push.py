@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -101,10 +101,12 @@ class Producers(Base):
         kind: str = "run",
         again: Collection[JobState] = (),
         add: bool = False,
+        on_busy: Callable[[], None] = lambda: None,
     ) -> Pushed:
         """Queue the jobs whose points the experiment does not have yet; all of them or none.
 
         `add`: the experiment is there and keeps its pool, priority, retries and limits.
+        `on_busy` is called once when it has to wait for another push of NAME, under way or broken off.
         `again`: final states whose points are queued again once the rest is in (--force: DONE and PRUNED).
         Safe to repeat: a second push of the same points finds them. Raises Refused when NAME belongs to another
         user or source, and InputError for jobs that are too large.
@@ -121,7 +123,7 @@ class Producers(Base):
         tally = _Tally()
         try:
             for first, batch, last in _batches(self._encoded(jobs), self._batch_jobs()):
-                self._push_batch({**meta, "first": first, "last": last}, batch, tally)
+                self._push_batch({**meta, "first": first, "last": last}, batch, tally, on_busy)
         except (InputError, KeyboardInterrupt):
             self._discard(name, 1 << 50, str(meta["push"]))
             raise
@@ -165,7 +167,9 @@ class Producers(Base):
             commands = records.dumps(list(job.commands)) if job.commands else ""
             yield (job.name, params, job.point, commands, records.shape(job.resources)), len(params) + len(commands)
 
-    def _push_batch(self, meta: dict[str, object], batch: list[_Encoded], tally: _Tally) -> None:
+    def _push_batch(
+        self, meta: dict[str, object], batch: list[_Encoded], tally: _Tally, on_busy: Callable[[], None]
+    ) -> None:
         shapes: dict[str, int] = {}
         args: list[Arg] = []
         for *job, shape in batch:
@@ -174,10 +178,14 @@ class Producers(Base):
         name = str(meta["name"])
         if not meta["last"]:
             meta["spec"] = ""
+        waited = False
         while True:
             reply = self._call("push", records.dumps(meta), *args)
             code = reply[0]
             if code == b"busy":
+                if not waited:
+                    waited = True
+                    on_busy()
                 time.sleep(min(0.25, reply[1] / 1000))  # another push of NAME is under way; it holds no lock on us
             elif code == b"stale":
                 self.discard_stage(name, STAGE_LOCK / 1000)
