@@ -95,3 +95,19 @@ def test_ctrl_c_is_exit_code_130(exs: Exs, lab: Lab) -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[1] == b"\n"
     assert process.returncode == 130
+
+
+def test_output_that_cannot_be_written_is_one_sentence(exs: Exs) -> None:
+    for verb in ("--version", "list"):
+        with Path("/dev/full").open("wb") as full:
+            process = exs.start(verb, stdout=full)
+            _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (74, b"exs: the output cannot be written: No space left on device.\n")
+
+
+def test_closed_streams_are_no_error(exs: Exs) -> None:
+    for words in ("--version", "list", "list -t nobody"):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$0" -m exs {words} >&- 2>&-', sys.executable], cwd=exs.cwd, env=exs.env, timeout=60
+        )
+        assert done.returncode == (2 if "nobody" in words else 0)

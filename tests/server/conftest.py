@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from own_server import ROOT, bundled_binary, end, system_binary
 
 from exs import settings
 from exs.paths import ServerFiles
 from exs.server import places
 from exs.settings import Settings
+from server.own_server import ROOT, bundled_binary, end, system_binary
 
 
 @pytest.fixture(params=["system", "bundled"])

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import redis
-from own_server import bundled_binary, client, end, system_binary, wait_until
 
 from exs import server
 from exs.errors import RedisRefused, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.server import lock, places
 from exs.settings import Settings
+from server.own_server import bundled_binary, client, end, system_binary, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

@@ -6,7 +6,6 @@ import socket
 
 import pytest
 import redis
-from own_server import at, client
 
 from exs import server
 from exs.errors import InputError, RedisUnreachable, Refused
@@ -14,6 +13,7 @@ from exs.paths import ServerFiles
 from exs.server import listen, lock
 from exs.server.listen import Address
 from exs.settings import Settings
+from server.own_server import at, client
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from own_server import ROOT, client, end, wait_until
 
 from exs import server
 from exs.errors import InputError, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.settings import Settings, Timing
+from server.own_server import ROOT, client, end, wait_until
 
 ENSURE = "from exs import settings; from exs.server import ensure; print(ensure(settings.load()))"
 

@@ -10,11 +10,10 @@ import re
 from pathlib import Path
 
 import pytest
-from view_rows import NOW, S, experiment, job, mixed, slot, text
 
-from exs.model import JobRow, Pushed
+from exs.model import JobRow, PastAttempt, Pushed
 from exs.view.columns import choose
-from exs.view.detail import JobPage
+from exs.view.detail import ExperimentPage, JobPage
 from exs.view.experiments import ExperimentTable
 from exs.view.jobs import JobTable
 from exs.view.pushed import summary
@@ -22,6 +21,7 @@ from exs.view.render import Listing, as_csv, as_ids, as_json
 from exs.view.screen import Screen, screen_of
 from exs.view.slots import SlotTable
 from exs.view.text import width
+from unit.view_rows import NOW, S, experiment, job, mixed, slot, text
 
 DATA = Path(__file__).parents[1] / "data" / "view"
 
@@ -45,7 +45,7 @@ def pictures() -> dict[str, Listing]:
     return {
         "jobs": JobTable(experiment(counts=ALL), mixed(), NOW),
         "experiments": ExperimentTable(experiments, slots, NOW),
-        "workers": SlotTable(slots, NOW),
+        "workers": SlotTable(slots, NOW, quiet=30),
         "schedy": JobTable(minimize, [xy], NOW),
     }
 
@@ -94,18 +94,23 @@ def test_hostile_values_reach_no_terminal() -> None:
     evil = "\x1b[2J\u202e\x9b\n| x |"
     row = job(0, S.CRASHED, params={evil: evil, "API_KEY": "hunter2"}, detail=evil, node=evil, gpus=evil)
     row.result = {evil: evil, "token": "hunter2"}
+    row.id = row.failure = row.want = evil
+    row.name = row.directory = row.log = "Api_key_hunter2"
+    row.history = (PastAttempt(1, failure=evil, detail="redis://:hunter2@h", directory="/x/Api_key_hunter2"),)
     rows = [row, job(1, params={evil: 1, "API_KEY": "other-secret"})]
     crowd: list[Listing] = [
         JobTable(experiment(evil), rows, NOW),
         JobTable(experiment(evil), rows, NOW, everything=True),
-        ExperimentTable([experiment(evil, user=evil)], [slot(experiment=evil, index=1)], NOW),
-        SlotTable([slot(experiment=evil, index=1, state=evil)], NOW),
+        ExperimentTable([experiment(evil, id=evil, user=evil)], [slot(experiment=evil, index=1)], NOW),
+        SlotTable([slot(name=f"{evil}/0", experiment=evil, index=1, state=evil)], NOW, quiet=30),
         JobPage(row, NOW),
+        ExperimentPage(experiment(evil, id=evil), [], NOW),
     ]
     for listing in crowd:
         for columns in (None, 80):
             drawn = text(listing, columns)
             assert drawn.replace("\n", "").isprintable() and "hunter2" not in drawn
+        assert all(line.isprintable() for line in as_ids(listing))
         assert "hunter2" not in "".join(as_json(listing)) and "\x1b" not in "".join(as_json(listing))
         for line in as_csv(listing):
             assert "hunter2" not in line and "\x1b" not in line
