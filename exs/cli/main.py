@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from exs.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, ExsError
 
 #: Exit code for what should not have happened (EX_SOFTWARE), apart from those that tell about jobs and input.
 EXIT_BUG = 70
+#: Exit code for output that could not be written (EX_IOERR).
+EXIT_OUTPUT = 74
 #: What a shell reports for a program that SIGPIPE ended: the reader has seen enough.
 EXIT_PIPE = 141
 
@@ -111,16 +114,20 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if args is None else args)
     if "_EXS_COMPLETE" in os.environ:
         exs.main(words, prog_name="exs")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: >&-
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     for stream in (sys.stdout, sys.stderr):
         # A locale that lacks a character must not end a list with a UnicodeEncodeError.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     code = _run(words)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = EXIT_PIPE
-    if code == EXIT_PIPE:
+    if code not in (EXIT_PIPE, EXIT_OUTPUT):
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            code = _unwritten(error)
+    if code in (EXIT_PIPE, EXIT_OUTPUT):
         # The interpreter flushes once more at its end and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
@@ -144,16 +151,23 @@ def _run(words: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         print(file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        return EXIT_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and not error.filename and error.errno in _OF_OUTPUT:
+            return _unwritten(error)
         if debug:
             _traceback()
-        text = " ".join(str(error).split())[:300]
-        message = (
-            f"internal error: {type(error).__name__}: {text}" if text else f"internal error: {type(error).__name__}"
-        )
-        return _say(message, "This is a bug in exs: run with EXS_DEBUG=1 to see where.", EXIT_BUG)
+        text = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split())[:300])))
+        return _say(f"internal error: {text}", "This is a bug in exs: run with EXS_DEBUG=1 to see where.", EXIT_BUG)
+
+
+#: What writing to standard output fails with: its reader has gone, its disk is full, its terminal is gone.
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+def _unwritten(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        return EXIT_PIPE
+    return _say(f"the output cannot be written: {error.strerror}.", "", EXIT_OUTPUT)
 
 
 def _bad_usage(error: click.ClickException) -> int:

@@ -11,7 +11,7 @@ from exs.view.columns import assignments
 from exs.view.experiments import active
 from exs.view.jobs import reason, selector, where
 from exs.view.screen import STATE_STYLE, Screen
-from exs.view.text import masked, masked_all, safe, safe_lines, secret, shown
+from exs.view.text import masked, masked_all, safe, safe_lines, shown, without_secrets
 from exs.view.when import ago, clock, duration
 
 #: Lines of a crashed job's output that the page ends with.
@@ -27,7 +27,7 @@ class JobPage:
 
     def lines(self, screen: Screen) -> Iterator[str]:
         row = self.row
-        head = f"{screen.paint(safe(selector(row)), 'bold')}  {row.id}"
+        head = f"{screen.paint(safe(selector(row)), 'bold')}  {safe(row.id)}"
         yield f"{head}  {screen.paint(row.state.value, STATE_STYLE[row.state])}"
         for label, text in self._fields():
             if text:
@@ -42,7 +42,7 @@ class JobPage:
 
     def document(self) -> Mapping[str, Json]:
         row = self.row
-        history = [records.attempt(attempt) for attempt in row.history]
+        history = [records.attempt(attempt, row.params) for attempt in row.history]
         return records.job(row, self.now) | {"tail": row.tail, "history": history}
 
     def records(self) -> Iterator[Mapping[str, Json]]:
@@ -66,16 +66,9 @@ class JobPage:
         lost = f", {row.lost} of them lost with their slot" if row.lost else ""
         yield "attempts", f"{row.attempts}{lost}" if row.attempts > 1 or row.lost else ""
         yield "memory", f"{row.max_rss / 2**20:.0f} MiB at most" if row.max_rss else ""
-        yield "directory", self._path(row.directory)
-        yield "log", self._path(row.log)
+        yield "directory", safe(without_secrets(row.directory, row.params))
+        yield "log", safe(without_secrets(row.log, row.params))
         yield "", f"{row.log_dropped} bytes of output were not kept" if row.log_dropped else ""
-
-    def _path(self, path: str) -> str:
-        """A path without the secrets that a swept parameter put into its directory's name."""
-        for name, value in self.row.params.items():
-            if secret(name) and isinstance(value, str) and value:
-                path = path.replace(value, "***")
-        return safe(path)
 
     def _next(self) -> list[str]:
         name = safe(selector(self.row))
@@ -98,7 +91,7 @@ class ExperimentPage:
 
     def lines(self, screen: Screen) -> Iterator[str]:
         row = self.row
-        yield f"{screen.paint(safe(row.name), 'bold')}  {row.id}"
+        yield f"{screen.paint(safe(row.name), 'bold')}  {safe(row.id)}"
         for label, text in self._fields():
             if text:
                 yield f"  {label:<10}  {text}"

@@ -76,12 +76,13 @@ class JobTable:
 
     def _columns(self, choice: Choice) -> list[Column]:
         rows = self.rows
+        ids = [safe(row.id) for row in rows]
         columns: list[Column] = []
         if self.experiment.kind != "pull":
             columns.append(Column("#", [str(row.index) for row in rows], right=True, least=WHOLE))
-            columns.append(Column("id", [row.id for row in rows], least=WHOLE, spare=9000, silent=True))
+            columns.append(Column("id", ids, least=WHOLE, spare=9000, silent=True))
         else:
-            columns.append(Column("id", [row.id for row in rows], least=WHOLE))
+            columns.append(Column("id", ids, least=WHOLE))
         styles = [STATE_STYLE[row.state] for row in rows]
         columns.append(Column("status", [row.state.value for row in rows], least=WHOLE, style=styles.__getitem__))
         # Where there is no room, ids go first, then times, places, results and parameters, from the last on.
@@ -124,7 +125,7 @@ def reason(row: JobRow) -> str:
         detail = safe(row.detail) or (f"exit code {row.exit_code}" if row.exit_code is not None else "crashed")
         last = _last_words(row.tail)
         what = f"{detail}: {last}" if last and row.failure in ("", "error") else detail
-        return what if row.failure in ("", "error") else f"{row.failure}: {what}"
+        return what if row.failure in ("", "error") else f"{safe(row.failure)}: {what}"
     if _suspect(row):
         return f"last heard of on {place(row)}"
     if row.want and row.state in HELD:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from exs.model import ExperimentRow, JobRow, JobState, Json, PastAttempt, SlotRow
+from exs.model import ExperimentRow, JobRow, JobState, Json, Params, PastAttempt, SlotRow
 from exs.settings import masked_url
-from exs.view.text import masked_all
+from exs.view.text import masked_all, without_secrets
 from exs.view.when import iso
 
 
@@ -19,7 +19,7 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "id": row.id,
         "experiment": row.experiment,
         "index": row.index,
-        "name": row.name,
+        "name": without_secrets(row.name, row.params),
         "status": row.state.value,
         "suspect": row.lease_late > 0,
         "no_contact": round(row.lease_late, 3) or None,
@@ -41,16 +41,16 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "exit_code": row.exit_code,
         "commands": list(row.commands),
         "point": row.point or None,
-        "directory": row.directory or None,
-        "log": row.log or None,
+        "directory": without_secrets(row.directory, row.params) or None,
+        "log": without_secrets(row.log, row.params) or None,
         "max_rss": row.max_rss or None,
         "log_dropped": row.log_dropped,
         "want": row.want or None,
     }
 
 
-def attempt(past: PastAttempt) -> dict[str, Json]:
-    """An attempt before the last one."""
+def attempt(past: PastAttempt, params: Params) -> dict[str, Json]:
+    """An attempt before the last one of a job with these parameters."""
     return {
         "number": past.number,
         "node": past.node or None,
@@ -58,10 +58,10 @@ def attempt(past: PastAttempt) -> dict[str, Json]:
         "started_at": iso(past.started_at),
         "ended_at": iso(past.ended_at),
         "failure": past.failure or None,
-        "detail": past.detail or None,
+        "detail": masked_url(past.detail) or None,
         "exit_code": past.exit_code,
-        "directory": past.directory or None,
-        "log": past.log or None,
+        "directory": without_secrets(past.directory, params) or None,
+        "log": without_secrets(past.log, params) or None,
     }
 
 

@@ -65,7 +65,7 @@ def as_csv(listing: Listing) -> Iterator[str]:
 
 def as_ids(listing: Listing) -> Iterator[str]:
     """One id per line."""
-    return listing.ids()
+    return map(safe, listing.ids())
 
 
 def dumped(value: Json) -> str:

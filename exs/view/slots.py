@@ -15,9 +15,6 @@ from exs.view.when import duration
 
 _STATE_STYLE = {"busy": "cyan", "idle": "green", "suspended": "yellow", "gone": "red"}
 
-#: Seconds without word after which a slot's line says so: three renewals.
-_QUIET = 30.0
-
 
 @dataclass
 class SlotTable:
@@ -25,7 +22,7 @@ class SlotTable:
 
     rows: Sequence[SlotRow]
     now: float
-    quiet: float = _QUIET
+    quiet: float
 
     def lines(self, screen: Screen) -> Iterator[str]:
         if self.rows:

@@ -76,6 +76,14 @@ def masked_all(values: Mapping[str, Json]) -> dict[str, Json]:
     return {name: masked(name, value) for name, value in values.items()}
 
 
+def without_secrets(text: str, values: Mapping[str, Json]) -> str:
+    """`text` that was made of `values`, as the name of a directory is, with those that are secret masked."""
+    for name, value in values.items():
+        if isinstance(value, str) and value and secret(name):
+            text = text.replace(value, MASK)
+    return masked_url(text) if "://" in text else text
+
+
 def shown(value: Json) -> str:
     """A parameter or result as one readable word: floats keep six digits at least, nested values are JSON."""
     if isinstance(value, str):
