@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+DEFAULT_POOL = "default"
+DEFAULT_PRIORITY = 42
+
 Json = Any  #: what strict JSON can hold: None, bool, int, finite float, str, list, dict with str keys
 Params = Mapping[str, Json]  #: trial parameters: name -> value, in the order in which they were written
 
@@ -119,7 +122,7 @@ class NewJob:
 
     `name`: its directory name, unique in the experiment. `point`: 16 hex digits that identify
     (experiment, commands, parameters, repeat). `commands`: names of the spec's commands to run, () for all.
-    `params`: every resolved parameter, defaults included. `swept`: the names that make up its name.
+    `params`: every resolved parameter, defaults included.
     """
 
     params: Params
@@ -145,7 +148,7 @@ class Offer:
     slot: str
     node: str
     boot: str
-    pools: tuple[str, ...] = ("default",)
+    pools: tuple[str, ...] = (DEFAULT_POOL,)
     gpus: tuple[str, ...] = ()
     gpu_memory: int = 0
     only: str = ""

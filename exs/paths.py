@@ -12,8 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: What may stand in the name of an experiment (R15). `~` is left out: it separates NAME from its further queues.
+from exs.errors import InputError
+
+#: What may stand in the name of an experiment, a node or a pool (R15). `~` is left out: it separates NAME from its
+#: further queues.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+
+def checked_name(name: str, most: int, where: str, what: str) -> str:
+    """`name`, if keys and lists can hold it. Raises InputError, beginning with `where`, that it cannot `what`."""
+    if not NAME.match(name) or len(name) > most:
+        raise InputError(
+            f"{where}: {name[:most]!r} cannot {what}.",
+            f"Use at most {most} letters, digits, . _ and -, and begin with a letter or digit.",
+        )
+    return name
 
 
 def safe_file_name(text: str) -> bool:

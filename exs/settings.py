@@ -176,6 +176,8 @@ def _from_file(path: Path) -> dict[str, tuple[str, str]]:
         parser.read_string(text, source=str(path))
     except configparser.Error as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}.") from None
+    if parser.defaults() or any(section != "exs" for section in parser.sections()):
+        raise InputError(f"{path}: has more than the section [exs].", "Put every setting below [exs].")
     given: dict[str, tuple[str, str]] = {}
     for name, value in parser["exs"].items() if parser.has_section("exs") else ():
         if name not in _NAMES:

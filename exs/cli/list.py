@@ -51,6 +51,8 @@ def command(
         if states or fields or decreasing:
             raise click.UsageError("--status, --sort and -d are about the jobs of one experiment: give -t NAME.")
         show_experiments(form, everything)
+    elif decreasing and not fields:
+        raise click.UsageError("-d says in which direction --sort sorts: give --sort FIELD.")
     for name in wanted:
         show_jobs(name, form, everything=everything, states=states, fields=fields, decreasing=decreasing)
 

@@ -10,10 +10,10 @@ import click
 
 from exs.cli.byhand import PushCommand, given_pairs, push_one
 from exs.cli.output import show_json
-from exs.cli.session import note, open_store, out_screen, put
+from exs.cli.session import check_pool, note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError
-from exs.model import JobState, NewJob, Pushed
+from exs.model import DEFAULT_PRIORITY, JobState, NewJob, Pushed
 from exs.sweep.model import Sweep
 from exs.view.pushed import record, summary
 from exs.view.text import safe
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 @click.command("push", cls=PushCommand)
 @sweep_options
-@click.option("--priority", type=click.IntRange(1, 99), help="Lower runs first; 42 if nothing is said.")
+@click.option(
+    "--priority", type=click.IntRange(1, 99), help=f"Lower runs first; {DEFAULT_PRIORITY} if nothing is said."
+)
 @click.option("--pool", metavar="POOL", help="Only workers of this pool run it.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -44,7 +46,9 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         pushed, facts = push_one(store, request.file, pairs), {}
     else:
         sweep = read_sweep(request)
-        sweep = replace(sweep, priority=priority or sweep.priority, pool=pool or sweep.pool)
+        sweep = replace(sweep, priority=priority or sweep.priority)
+        if pool is not None:
+            sweep.pool = check_pool(pool, "--pool")
         store = open_store()
         pushed = push(store, sweep, request, into=into)
         for line in sweep.notes:

@@ -10,9 +10,8 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from exs.errors import InputError, RedisUnreachable
-from exs.paths import NAME
-from exs.settings import Limits, Settings, load
+from exs.paths import checked_name
+from exs.settings import Settings, load
 from exs.view.screen import Screen, screen_of
 
 if TYPE_CHECKING:
@@ -24,39 +23,38 @@ def settings() -> Settings:
     """The settings of this process, read once. Raises InputError."""
     ours = load()
     if ours.node:
-        check_node(ours.node, "EXS_NODE")
+        checked_name(ours.node, ours.limits.name_chars, "EXS_NODE", "name a machine")
     return ours
 
 
-def check_node(name: str, where: str) -> None:
-    """Raise InputError, beginning with `where`, for a name that a node cannot have: names of slots begin with it."""
-    if not NAME.match(name) or len(name) > Limits.name_chars:
-        raise InputError(
-            f"{where}: {name[: Limits.name_chars]!r} cannot name a machine.",
-            "Use letters, digits, . _ and -, and begin with a letter or digit.",
-        )
+def check_node(name: str, where: str) -> str:
+    """`name`, if a node can have it: names of slots begin with it. Raises InputError that begins with `where`."""
+    return checked_name(name, settings().limits.name_chars, where, "name a machine")
 
 
-def open_store(start: bool = True) -> Store:
-    """The Store at EXS_REDIS_URL, else the one on this user's embedded server, which `start` lets us start.
+def check_pool(name: str, where: str) -> str:
+    """`name`, if a pool can have it. Raises InputError that begins with `where`."""
+    return checked_name(name, settings().limits.name_chars, where, "name a pool")
 
-    Raises RedisUnreachable if it does not answer, or if it does not run and must not be started.
+
+def open_store() -> Store:
+    """The Store at EXS_REDIS_URL, else the one on this user's embedded server, started if it does not run.
+
+    Raises RedisUnreachable if that does not answer or start.
     """
     from exs.store.store import open_store as at_url
 
-    ours = connected_settings(start)
+    ours = connected_settings()
     return at_url(ours.redis_url, ours)
 
 
-def connected_settings(start: bool = True) -> Settings:
+def connected_settings() -> Settings:
     """The settings with the URL that is in force: the configured one, else that of this user's embedded server."""
     ours = settings()
     if ours.redis_url:
         return ours
     from exs import server
 
-    if not start and server.status(ours) is None:
-        raise RedisUnreachable("the embedded server does not run.", "Start it: exs server start")
     return replace(ours, redis_url=server.ensure(ours))
 
 

@@ -9,6 +9,7 @@ import click
 
 from exs.cli import session
 from exs.errors import InputError, Refused
+from exs.model import DEFAULT_POOL
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -58,9 +59,10 @@ def command(
     if not insecure:
         serve.refuse_open_redis(settings)
     if node:
-        session.check_node(node, "--node")
-        settings = replace(settings, node=node)
-    context.exit(serve.serve(settings, plans, pools or ("default",), only=only, workdir=workdir))
+        settings = replace(settings, node=session.check_node(node, "--node"))
+    for pool in pools:
+        session.check_pool(pool, "--pool")
+    context.exit(serve.serve(settings, plans, pools or (DEFAULT_POOL,), only=only, workdir=workdir))
 
 
 @command.command()

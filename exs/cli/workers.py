@@ -15,5 +15,4 @@ def command(form: str | None) -> None:
     from exs.view.slots import SlotTable
 
     store = open_store()
-    rows = sorted(store.workers(), key=lambda row: (row.node, row.name))
-    show(SlotTable(rows, store.now(), quiet=settings().timing.lease), form)
+    show(SlotTable(store.workers(), store.now(), quiet=settings().timing.lease), form)

@@ -110,7 +110,7 @@ class Watchers(Base):
         """Every slot that has said something lately, by node and name."""
         now, *replies = self._call("workers")
         slots = [rows.slot_row(reply, now / 1000) for reply in replies]
-        return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, row.name))
+        return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, len(row.name), row.name))
 
     def _page(self, name: str, start: int, stop: int) -> tuple[Arg, ...]:
         return (name, start, stop, PAGE, *rows.ROW_FIELDS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from exs.errors import InputError, Refused
-from exs.model import JobState, NewJob, Pushed, Spec
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Pushed, Spec
 from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.scripts import Arg
@@ -49,7 +49,6 @@ class Origin:
 @dataclass
 class _Tally:
     new: int = 0
-    staged: int = 0
     before: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
     collected: list[str] = field(default_factory=list)
@@ -93,8 +92,8 @@ class Producers(Base):
         jobs: Iterable[NewJob],
         origin: Origin,
         *,
-        pool: str = "default",
-        priority: int = 42,
+        pool: str = DEFAULT_POOL,
+        priority: int = DEFAULT_PRIORITY,
         retries: int = 0,
         max_running: int | None = None,
         lost_after: float | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exs.errors import InputError
-from exs.paths import NAME
+from exs.paths import checked_name
 from exs.settings import Limits
 from exs.sweep.model import Options
 from exs.sweep.suggest import shorten
@@ -53,11 +53,7 @@ def check_name(name: str, where: str, limits: Limits) -> str:
     """`name`, if an experiment can have it; raises InputError that begins with `where`."""
     if len(name) > limits.name_chars:
         raise InputError(f"{where}: the name {shorten(name)} is longer than {limits.name_chars} characters.")
-    if not NAME.match(name):
-        raise InputError(
-            f"{where}: {shorten(name)} cannot name an experiment.",
-            "Use letters, digits, . _ and -, and begin with a letter or digit.",
-        )
+    checked_name(name, limits.name_chars, where, "name an experiment")
     if name in VERBS:
         raise InputError(f"{where}: {name!r} is a command of exs and cannot name an experiment.", "Use --name.")
     if name == "last" or _HEX8.match(name):

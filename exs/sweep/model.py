@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from exs.model import NewJob, Spec
-
-DEFAULT_PRIORITY = 42
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, NewJob, Spec
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Sweep:
     spec: Spec
     count: int
     build: Callable[[Sweep], Iterator[NewJob]]
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     priority: int = DEFAULT_PRIORITY
     retries: int = 0
     max_running: int | None = None

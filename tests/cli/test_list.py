@@ -97,3 +97,8 @@ def test_a_reader_that_has_seen_enough_ends_the_list_quietly(exs: Exs, lab: Lab)
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait(30) == 141
+
+
+def test_a_direction_without_a_field_is_refused(exs: Exs, lab: Lab) -> None:
+    lab.push()
+    assert "give --sort FIELD" in exs.both("list", "-t", "resnet", "-d", code=2)[1]

@@ -150,3 +150,9 @@ def test_a_bad_file_is_one_sentence_and_nothing_is_pushed(exs: Exs, lab: Lab, te
 
 def test_a_missing_file_is_one_sentence(exs: Exs) -> None:
     assert "nothere.yaml" in exs.both("push", "nothere.yaml", code=2)[1]
+
+
+def test_a_pool_that_no_worker_could_name_is_refused(exs: Exs, lab: Lab) -> None:
+    for verb in (("push", "--pool", "a,b", "--", "true", "x=1"), ("worker", "--cpus", "1", "--pool", "a,b")):
+        assert "--pool: 'a,b' cannot name a pool." in exs.both(*verb, code=2)[1]
+    assert lab.store.experiments() == []

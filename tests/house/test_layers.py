@@ -17,7 +17,7 @@ MAY = {
     "errors": set(),
     "job": set(),
     "command": {"errors", "model"},
-    "paths": set(),
+    "paths": {"errors"},
     "settings": {"errors"},
     "model": set(),
     "sweep": {"errors", "model", "settings", "paths", "command"},

@@ -306,7 +306,7 @@ BAD = {
     "timeout 0": ("command: x\ntimeout: 0", r"sweep\.yaml:2: 0 is not a duration"),
     "memory": ("command: x\nresources: {gpu_memory: 20 apples}", r"sweep\.yaml:2: '20 apples' is not a size"),
     "memory on CPU": ("command: x\nresources: {gpus: 0, gpu_memory: 1GB}", r"sweep\.yaml:2: asks for GPU memory, but"),
-    "pool": ("command: x\nresources: {pool: 'a b'}", r"sweep\.yaml:2: 'pool' must be letters"),
+    "pool": ("command: x\nresources: {pool: 'a b'}", r"sweep\.yaml:2: 'a b' cannot name a pool"),
     "env": ("command: x\nenv: {A: true}", r"sweep\.yaml:2: A must be text, not True\. Quote it"),
     "env name": ("command: x\nenv: {A=B: c}", r"sweep\.yaml:2: 'A=B' cannot name an environment variable"),
     "env of exs": ("command: x\nenv: {CUDA_VISIBLE_DEVICES: 3}", r"sweep\.yaml:2: CUDA_VISIBLE_DEVICES is set by exs"),

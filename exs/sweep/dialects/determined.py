@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, replace
 
 from exs.errors import InputError
-from exs.model import Json, Resources, Spec
+from exs.model import DEFAULT_PRIORITY, Json, Resources, Spec
 from exs.sweep.context import Context, check_name, check_options, clean_name
 from exs.sweep.dialects import hyperparameters
 from exs.sweep.dialects.own import check_env_name, command, pool
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
-from exs.sweep.model import DEFAULT_PRIORITY, Sweep
+from exs.sweep.model import Sweep
 from exs.sweep.naming import directory_name
 from exs.sweep.space import Space
 from exs.sweep.suggest import hint, shorten
@@ -75,7 +75,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
         spec=_spec(fields, commands, slots, context, notes),
         count=checked_count([block], plan.samples, context.limits, fields.document.source),
         build=lambda sweep: jobs(sweep, [block], directory_name, plan.samples, plan.seed, limits=context.limits),
-        pool=pool(needs, "resource_pool") or "default",
+        pool=pool(needs, "resource_pool", context.limits),
         priority=needs.integer("priority", 1, 99) or DEFAULT_PRIORITY,
         retries=MAX_RESTARTS if restarts is None else restarts,
         max_running=_max_running(needs, fields.section("searcher"), slots),

@@ -6,13 +6,15 @@ import re
 import warnings
 
 from exs.errors import InputError
-from exs.model import Json, Resources, Spec
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, Json, Resources, Spec
+from exs.paths import checked_name
+from exs.settings import Limits
 from exs.sweep import space
 from exs.sweep.context import Context, check_options
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
-from exs.sweep.model import DEFAULT_PRIORITY, Sweep
+from exs.sweep.model import Sweep
 from exs.sweep.naming import directory_name
 from exs.sweep.space import Space
 from exs.sweep.suggest import shorten
@@ -62,7 +64,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
         spec=_spec(fields, commands, context),
         count=checked_count([block], sample, context.limits, fields.document.source),
         build=lambda sweep: jobs(sweep, [block], directory_name, sample, seed, limits=context.limits),
-        pool=pool(needs, "pool") or "default",
+        pool=pool(needs, "pool", context.limits),
         priority=fields.integer("priority", 1, 99) or DEFAULT_PRIORITY,
         retries=fields.integer("retries", 0) or 0,
         max_running=fields.integer("max_running", 1),
@@ -130,12 +132,10 @@ def _resources(needs: Fields) -> Resources:
     return Resources(gpus=gpus, gpu_memory=memory)
 
 
-def pool(fields: Fields, key: str) -> str | None:
+def pool(fields: Fields, key: str, limits: Limits) -> str:
     """The name of a pool of slots; raises InputError for one that cannot be."""
     name = fields.text(key)
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-        raise fields.wrong(key, "letters, digits, . _ and -")
-    return name
+    return DEFAULT_POOL if name is None else checked_name(name, limits.name_chars, fields.at(key), "name a pool")
 
 
 def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context) -> Spec:
