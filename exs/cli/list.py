@@ -85,7 +85,7 @@ def show_jobs(
     from exs.view.jobs import JobTable
 
     store = open_store()
-    experiment = store.experiment(store.last() if name == "last" else name)
+    experiment = store.experiment(name)
     rows = store.jobs(experiment.name, states=states)
     if fields:
         rows = _sorted(rows, fields, decreasing)

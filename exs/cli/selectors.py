@@ -57,7 +57,7 @@ def experiment_or_none(store: Store, selector: str) -> ExperimentRow | None:
     if "/" in selector:
         return None
     try:
-        return store.experiment(store.last() if selector == "last" else selector)
+        return store.experiment(selector)
     except NotFound:
         return None
 

@@ -55,8 +55,11 @@ class Logs(Base):
         if reply is None:
             return None
         head, _, data = reply.partition(_END)
-        facts = records.loads(head, f"log of {job}")
-        return LogChunk(data, int(facts["offset"]), int(facts["size"]), str(facts.get("problem", "")))
+        facts = records.loads(head, f"the answer about the log of {job}")
+        try:
+            return LogChunk(data, int(facts["offset"]), int(facts["size"]), str(facts.get("problem", "")))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise BrokenRecord(f"the answer about the log of {job} is not readable.") from None
 
     def next_log_request(self, node: str, seconds: float) -> LogRequest | None:
         """The next request to this node, waited for at most `seconds`. Requests that cannot be read are dropped."""

@@ -17,8 +17,9 @@ PAGE = 500
 #: Pages fetched per round trip after the first.
 PAGES = 20
 
+_EXPERIMENT_ID = re.compile(r"[0-9a-f]{8}\Z")
 _JOB_ID = re.compile(r"[a-z2-7]{4,10}\Z")
-_RANGE = re.compile(r"(?P<name>[^/]+)/(?P<first>\d+)(?:-(?P<last>\d+))?\Z")
+_RANGE = re.compile(r"(?P<name>[^/]+)/(?P<first>\d{1,15})(?:-(?P<last>\d{1,15}))?\Z")
 
 
 class Watchers(Base):
@@ -29,15 +30,11 @@ class Watchers(Base):
         return [rows.experiment_row(reply) for reply in self._call("experiments")]
 
     def experiment(self, name_or_id: str) -> ExperimentRow:
-        """One experiment by name or by its eight hex digits. Raises NotFound, naming those that are close."""
-        found = self._call("experiments", name_or_id)
-        if not found and re.fullmatch(r"[0-9a-f]{8}", name_or_id):
-            with sentences(self._url):
-                name = self._client.hget(keys.IDS, name_or_id)
-            found = self._call("experiments", records.text(name)) if name else []
-        if not found:
+        """One experiment by name, by its eight hex digits, or `last`. Raises NotFound, naming those that are close."""
+        found = self._experiment(self.last() if name_or_id == "last" else name_or_id)
+        if found is None:
             raise NotFound(f"no experiment {name_or_id!r}.{self._close_to(name_or_id)}", "exs list shows them.")
-        return rows.experiment_row(found[0])
+        return found
 
     def counts(self, name: str) -> dict[JobState, int]:
         """Jobs of an experiment by state; one round trip."""
@@ -80,8 +77,6 @@ class Watchers(Base):
 
         Raises NotFound or InputError, saying what was looked for.
         """
-        if selector.partition("/")[0] == "last":
-            selector = self.last() + selector[len("last") :]
         ranged = _RANGE.match(selector)
         if ranged:
             name = self.experiment(ranged["name"]).name
@@ -90,13 +85,10 @@ class Watchers(Base):
             if not found and not states:
                 raise NotFound(f"experiment {name} has no job {selector.split('/')[1]}.", f"exs list -t {name}")
             return found
-        try:
+        row = None if selector == "last" or self._experiment(selector) else self._by_prefix(selector)
+        if row is None:
             return self.jobs(self.experiment(selector).name, states=states)
-        except NotFound as no_experiment:
-            row = self._by_prefix(selector)
-            if row is None:
-                raise no_experiment from None
-            return [row] if not states or row.state in states else []
+        return [row] if not states or row.state in states else []
 
     def last(self) -> str:
         """Name of the experiment that was pushed last. Raises NotFound when there is none."""
@@ -111,6 +103,14 @@ class Watchers(Base):
         now, *replies = self._call("workers")
         slots = [rows.slot_row(reply, now / 1000) for reply in replies]
         return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, len(row.name), row.name))
+
+    def _experiment(self, name_or_id: str) -> ExperimentRow | None:
+        found = self._call("experiments", name_or_id)
+        if not found and _EXPERIMENT_ID.match(name_or_id):
+            with sentences(self._url):
+                name = self._client.hget(keys.IDS, name_or_id)
+            found = self._call("experiments", records.text(name)) if name else []
+        return rows.experiment_row(found[0]) if found else None
 
     def _page(self, name: str, start: int, stop: int) -> tuple[Arg, ...]:
         return (name, start, stop, PAGE, *rows.ROW_FIELDS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -37,13 +38,20 @@ def plain(value: str) -> str:
 def loads(text: str | bytes, what: str) -> Json:
     """Strict JSON. Raises BrokenRecord naming `what`."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BrokenRecord(f"{what} is not readable: {error}.") from None
 
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return number
 
 
 def spec_text(spec: Spec) -> tuple[str, str]:

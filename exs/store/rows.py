@@ -12,26 +12,8 @@ from exs.model import Claim, ExperimentRow, JobRow, JobState, Json, PastAttempt,
 from exs.store.records import loads, pairs, text
 
 #: Fields that a list reads, in the order in which `jobs.lua` and `job.lua` are asked for them.
-ROW_FIELDS = (
-    *(
-        "st",
-        "origin",
-        "ix",
-        "nm",
-        "pr",
-        "pt",
-        "sp",
-        "cm",
-        "at",
-        "an",
-        "ls",
-        "nd",
-        "worker_name",
-        "gp",
-        "created_at",
-    ),
-    *("t0", "t1", "ra", "wn", "fc", "fd", "xc", "rs", "dr", "lg", "tl", "rm", "lx"),
-)
+_FIELDS = "st origin ix nm pr pt sp cm at an ls nd worker_name gp created_at t0 t1 ra wn fc fd xc rs dr lg tl rm lx"
+ROW_FIELDS = tuple(_FIELDS.split())
 
 #: The largest whole number that JSON, Lua and float agree on; what is beyond is no number of ours.
 _LARGEST = 2**53

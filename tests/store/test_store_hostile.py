@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -229,3 +231,22 @@ def test_hostile_lists_of_attempts_nodes_and_stages(lab: Lab) -> None:
     lab.client.set(keys.NODE + "s1-node", "x")
     said(lambda: lab.store.node_up("s1-node", "b", "m", 1))
     said(lab.reap)
+
+
+@pytest.mark.parametrize("answer", ["{}", "[1]", "7", '{"offset": [], "size": 1}', "x", b"\xff", '{"offset": "a"}'])
+def test_an_answer_about_a_log_that_cannot_be_read_is_a_broken_record(lab: Lab, answer: str) -> None:
+    def node() -> None:
+        _, request = lab.client.blpop([f"{keys.ASK}s1-node"], timeout=20)
+        lab.client.rpush(keys.ANSWER + json.loads(request)["id"], answer)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(node)
+        with pytest.raises(BrokenRecord):
+            lab.store.ask_log("s1-node", "job", "", 0, 10, 20)
+
+
+def test_a_number_that_json_cannot_write_again_is_a_broken_record(lab: Lab) -> None:
+    lab.push(1)
+    (job,) = lab.ids()
+    lab.client.hset(keys.RQ_JOB + job, "pr", '{"x": 1e999}')
+    assert "broken record" in lab.store.job(job).detail
