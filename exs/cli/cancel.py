@@ -6,8 +6,9 @@ import click
 
 from exs.cli.output import show_json
 from exs.cli.selectors import selected, selectors_argument, status_option
-from exs.cli.session import open_store
+from exs.cli.session import open_store, put
 from exs.model import JobState
+from exs.view.text import safe
 
 
 @click.command("cancel")
@@ -25,15 +26,15 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], kill: bool,
     ids = [row.id for row in selected(store, selectors, states)]
     counts = store.cancel(ids, kill=kill)
     if as_json:
-        show_json(dict(counts))
+        show_json(counts)
     elif quiet:
-        click.echo("".join(f"{each}\n" for each in ids), nl=False)
+        put(map(safe, ids))
     else:
-        asked = counts.get("asked", 0)
-        line = f"canceled {counts.get('canceled', 0)}"
+        asked = counts["asked"]
+        line = f"canceled {counts['canceled']}"
         if asked:
             line += f", {'killing' if kill else 'asked'} {asked} running{'' if kill else ' to end'}"
-        over = counts.get("already", 0) + counts.get("missing", 0)
+        over = counts["already"] + counts["missing"]
         if over:
             line += f", {over} were over already"
         click.echo(line)

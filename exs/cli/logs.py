@@ -16,7 +16,7 @@ from exs.cli.session import note, open_store
 from exs.errors import InputError, NotFound
 from exs.model import FINAL, JobRow, JobState
 from exs.view.jobs import place, selector, where
-from exs.view.text import safe_lines
+from exs.view.text import safe, safe_lines
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -53,7 +53,7 @@ def command(
     sink = _Sink(raw or not sys.stdout.isatty())
     for number, row in enumerate(rows):
         if len(rows) > 1:
-            sink.text(f"{chr(10) if number else ''}==> {selector(row)} <==\n")
+            sink.text(f"{chr(10) if number else ''}==> {safe(selector(row))} <==\n")
         if follow:
             _follow(store, row, command_name or "", lines, sink)
         else:

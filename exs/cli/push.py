@@ -58,7 +58,7 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         show_json(record(pushed) | facts)
     elif quiet:
         rows = store.jobs(pushed.experiment)
-        put(row.id for row in rows[len(rows) - pushed.new :])
+        put(safe(row.id) for row in rows[len(rows) - pushed.new :])
     else:
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed)])
 

@@ -8,8 +8,9 @@ import click
 
 from exs.cli.output import show_json
 from exs.cli.selectors import selected, selectors_argument, status_option
-from exs.cli.session import open_store
+from exs.cli.session import open_store, put
 from exs.model import FINAL, JobState
+from exs.view.text import safe
 
 _DEFAULT = frozenset({JobState.CRASHED, JobState.CANCELED})
 
@@ -28,14 +29,14 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], force: bool
     ids = [row.id for row in rows if row.state in wanted]
     counts = store.retry(ids, force=force)
     if as_json:
-        show_json(dict(counts))
+        show_json(counts)
         return
     if quiet:
-        click.echo("".join(f"{each}\n" for each in ids), nl=False)
+        put(map(safe, ids))
         return
     left = Counter(row.state.value.lower() for row in rows if row.state not in wanted)
-    line = f"queued {counts.get('queued', 0)} again"
-    unchanged = len(ids) - counts.get("queued", 0)
+    line = f"queued {counts['queued']} again"
+    unchanged = len(ids) - counts["queued"]
     if unchanged:
         line += f", {unchanged} needed nothing"
     if left:

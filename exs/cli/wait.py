@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def command(ctx: click.Context, selectors: tuple[str, ...], as_json: bool, quiet
 
 
 class _Watch:
-    """Counts the jobs that `selectors` name: whole experiments by their counters, others one by one."""
+    """Counts the jobs that `selectors` name: whole experiments by their counters, others by reading their rows."""
 
     def __init__(self, store: Store, selectors: Sequence[str]) -> None:
         self._store = store
@@ -64,8 +64,10 @@ class _Watch:
             else:
                 jobs.append(selector)
         self._names = list(dict.fromkeys(self._names))
-        rows = selected(store, jobs)
-        self._ids = [row.id for row in rows if row.experiment not in self._names]
+        self._indices: defaultdict[str, set[int]] = defaultdict(set)
+        for row in selected(store, jobs):
+            if row.experiment not in self._names:
+                self._indices[row.experiment].add(row.index)
 
     def until_over(self, progress: _Progress) -> Mapping[JobState, int]:
         """The final counts. A Redis that is away is waited for, as long as a lost job would be."""
@@ -90,7 +92,9 @@ class _Watch:
         counts: Counter[JobState] = Counter()
         for name in self._names:
             counts.update(self._store.counts(name))
-        counts.update(row.state for row in selected(self._store, self._ids))
+        for name, indices in self._indices.items():
+            rows = self._store.jobs(name, start=min(indices), stop=max(indices))
+            counts.update(row.state for row in rows if row.index in indices)
         return counts
 
 

@@ -44,3 +44,17 @@ def test_counts_follow_on_a_terminal_and_ctrl_c_leaves_the_jobs_alone(exs: Exs, 
     assert process.wait(30) == 130
     os.close(ours)
     assert [row.state for row in lab.store.jobs("resnet")] == [S.DONE, S.QUEUED]
+
+
+def test_jobs_of_several_experiments_are_waited_for_together(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=3)
+    lab.push("other", jobs=2)
+    process = exs.start("wait", "resnet/0-1", "other/1")
+    first = lab.claim()
+    second = lab.claim()
+    exs("cancel", "other/1")
+    lab.end(first)
+    assert process.poll() is None
+    lab.end(second)
+    assert process.communicate(timeout=30)[0] == b"2 done  1 canceled\n"
+    assert process.returncode == 1
