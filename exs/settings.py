@@ -139,6 +139,10 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
             "Set EXS_RENEW or EXS_LEASE.",
         )
     top = {name: given[name][0] for name in _TEXTS if name in given}
+    if not os.path.isabs(top.get("state_dir", "/")):
+        # Else every working directory would have a Redis of its own.
+        text, where = given["state_dir"]
+        raise InputError(f"{where}={text!r} must be an absolute path, beginning with /.")
     return Settings(timing=timing, limits=_build(Limits, given), **top)
 
 

@@ -33,20 +33,20 @@ _NAMED = 8
 
 @click.command("run", cls=SweepCommand)
 @sweep_options
-@click.option("--gpus", default="", metavar="0,1|all", help="One slot for each of these GPUs.")
+@click.option("--gpus", metavar="0,1|all", help="One slot for each of these GPUs.")
 @click.option("--slot", "slots", multiple=True, metavar="0,1", help="One slot with this set of GPUs; repeatable.")
 @click.option("--per-gpu", default=1, metavar="N", help="N slots on each GPU of --gpus.")
-@click.option("--cpus", default=0, metavar="N", help="N slots without a GPU.")
+@click.option("--cpus", type=int, metavar="N", help="N slots without a GPU.")
 @click.option("-d", "--debug", is_flag=True, help="Run the first job alone, here, and show what it prints.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
 @click.pass_context
 def command(
     context: click.Context,
     request: Request,
-    gpus: str,
+    gpus: str | None,
     slots: tuple[str, ...],
     per_gpu: int,
-    cpus: int,
+    cpus: int | None,
     debug: bool,
     into: bool,
 ) -> None:
@@ -77,14 +77,14 @@ def command(
     context.exit(code)
 
 
-def _plans(sweep: Sweep, gpus: str, slots: Sequence[str], per_gpu: int, cpus: int) -> list[SlotPlan]:
+def _plans(sweep: Sweep, gpus: str | None, slots: Sequence[str], per_gpu: int, cpus: int | None) -> list[SlotPlan]:
     """The slots that the options ask for, else the file, else all GPUs or cores; says which GPUs are unchecked."""
     from exs_worker import local
     from exs_worker.devices import discover
     from exs_worker.slotplan import index_note, plan_slots
 
     found, visible = discover(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    if gpus or slots or cpus or per_gpu != 1:
+    if gpus is not None or slots or cpus is not None or per_gpu != 1:
         plans = plan_slots(found, gpus, slots, per_gpu, cpus, visible)
     elif sweep.local_slots:
         plans = local.local_plans(found, sweep.local_slots, visible)

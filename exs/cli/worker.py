@@ -13,10 +13,10 @@ from exs.model import DEFAULT_POOL
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
-@click.option("--gpus", default="", metavar="0,1|all", help="One slot for each of these GPUs (indices or UUIDs).")
+@click.option("--gpus", metavar="0,1|all", help="One slot for each of these GPUs (indices or UUIDs).")
 @click.option("--slot", "slots", multiple=True, metavar="0,1", help="One slot with this set of GPUs; repeatable.")
 @click.option("--per-gpu", default=1, metavar="N", help="N slots on each GPU of --gpus.")
-@click.option("--cpus", default=0, metavar="N", help="N slots without a GPU.")
+@click.option("--cpus", type=int, metavar="N", help="N slots without a GPU.")
 @click.option(
     "--pool", "pools", multiple=True, metavar="P", help="Take jobs of this pool; repeatable. [default: default]"
 )
@@ -27,10 +27,10 @@ from exs.model import DEFAULT_POOL
 @click.pass_context
 def command(
     context: click.Context,
-    gpus: str,
+    gpus: str | None,
     slots: tuple[str, ...],
     per_gpu: int,
-    cpus: int,
+    cpus: int | None,
     pools: tuple[str, ...],
     only: str,
     workdir: str,

@@ -29,6 +29,7 @@ def test_the_environment_overrules_the_config_file_and_that_the_defaults(tmp_pat
         ("[exs]\nleese = 3\n", "unknown setting 'leese'"),
         ("[exs]\nlease = soon\n", "lease='soon' is not a number"),
         ("[exs]\nsweep_jobs = 1.5\n", "sweep_jobs='1.5' is not a whole number"),
+        ("[exs]\nstate_dir = here\n", "state_dir='here' must be an absolute path"),
         ("[exs]\ngrace = -1\n", "must be greater than 0"),
         ("[exs]\ngrace = nan\n", "must be greater than 0"),
         ("[exs]\nlease = 3\nrenew = 2\n", "at most half of lease"),

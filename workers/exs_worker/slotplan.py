@@ -37,35 +37,36 @@ class _Choice:
 
 def plan_slots(
     discovery: Discovery,
-    gpus: str = "",
+    gpus: str | None = None,
     slots: Sequence[str] = (),
     per_gpu: int = 1,
-    cpus: int = 0,
+    cpus: int | None = None,
     visible: str | None = None,
 ) -> list[SlotPlan]:
     """The slots that a worker's options ask for; with no option all its GPUs, or one CPU slot where there is none.
 
-    `visible`: the inherited `CUDA_VISIBLE_DEVICES`, None if unset: what it does not name is refused, and `all` is
-    what it names. Raises InputError for a device that is not there, not visible, or given twice.
+    An option that is there but empty, as `--gpus "$GPUS"` may be, is refused. `visible`: the inherited
+    `CUDA_VISIBLE_DEVICES`, None if unset: what it does not name is refused, and `all` is what it names.
+    Raises InputError for a device that is not there, not visible, or given twice.
     """
-    for option, number, least, most in (("--per-gpu", per_gpu, 1, SHARES), ("--cpus", cpus, 0, _MOST)):
-        if not least <= number <= most:
+    for option, number, most in (("--per-gpu", per_gpu, SHARES), ("--cpus", cpus, _MOST)):
+        if number is not None and not 1 <= number <= most:
             raise InputError(f"{option} {number} is not possible.", f"Give a number from 1 to {most}.")
     if per_gpu > 1 and slots:
         raise InputError("--per-gpu divides the GPUs of --gpus, not the sets of --slot.", "Leave one of them out.")
     machine = _Machine(discovery, visible)
-    if not (gpus or slots or cpus):
-        gpus, cpus = ("all", 0) if machine.all(strict=False) else ("", 1)
+    if gpus is None and cpus is None and not slots:
+        gpus, cpus = ("all", None) if machine.all(strict=False) else (None, 1)
     chosen: dict[str, str] = {}
     plans: list[SlotPlan] = []
-    if gpus:
+    if gpus is not None:
         every = gpus.strip() == "all"
         for choice in machine.all() if every else machine.named(gpus, "--gpus", chosen):
             plans += _shares(choice, per_gpu)
             chosen.setdefault(choice.key, "--gpus all")
     for group in slots:
         plans.append(_together(machine.named(group, "--slot", chosen)))
-    return plans + [SlotPlan(f"cpu{number}") for number in range(cpus)]
+    return plans + [SlotPlan(f"cpu{number}") for number in range(cpus or 0)]
 
 
 def index_note(discovery: Discovery, plans: Sequence[SlotPlan]) -> str:
@@ -122,9 +123,8 @@ class _Machine:
         if choice is not None:
             return choice
         if not word.isdecimal() and not word.startswith(("GPU-", "MIG-")):
-            raise InputError(
-                f"{option} {text}: {word!r} is no GPU.", "Give indices (0,1), UUIDs (GPU-..., MIG-...), or all."
-            )
+            what = f"{option} {text}: {word!r} is no GPU." if text.strip() else f"{option} names no GPU."
+            raise InputError(what, "Give indices (0,1), UUIDs (GPU-..., MIG-...), or all.")
         for index, why in self._discovery.lost:
             if word == str(index):
                 raise InputError(f"{option} {text}: GPU {word} does not answer: {why}")
