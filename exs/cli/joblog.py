@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from exs.cli.session import host, settings
 from exs.errors import NotFound
-from exs.model import HELD, JobRow
+from exs.model import HELD, Failure, JobRow
 from exs.view.jobs import selector
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class JobLog:
         if self._path is not None:
             return _from_file(self._path, offset, self._chunk)
         row = self._row
+        if row.failure == Failure.SPAWN and row.attempts == 1 and not row.log:
+            raise NotFound(f"{selector(row)} has no log, because it could not be started: {row.detail}")
         chunk = self._store.ask_log(row.node, row.id, self._command, offset, self._chunk, PATIENCE)
         if chunk is None:
             raise Unreachable(f"{row.node}, which has the log of {selector(row)}, does not answer.")

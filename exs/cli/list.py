@@ -57,9 +57,9 @@ def command(
         show_jobs(name, form, everything=everything, states=states, fields=fields, decreasing=decreasing)
 
 
-def show_active() -> None:
+def show_active(form: str | None) -> None:
     """What a bare `exs` prints: the experiments with something left to run, and the workers."""
-    show_experiments(None, active=True)
+    show_experiments(form, active=True)
 
 
 def show_experiments(form: str | None, everything: bool = False, active: bool = False) -> None:

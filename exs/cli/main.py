@@ -93,8 +93,9 @@ class Verbs(click.Group):
 )
 @click.option("-v", "--verbose", count=True, help="-vv shows the traceback of an error.")
 @click.option("--version", is_flag=True, help="Show the version.")
+@click.option("--json", "as_json", is_flag=True, help="Without a command: as JSON, with everything there is.")
 @click.pass_context
-def exs(ctx: click.Context, verbose: int, version: bool) -> None:
+def exs(ctx: click.Context, verbose: int, version: bool, as_json: bool) -> None:
     """A queue of machine-learning experiments: sweeps go in, workers pull, a table of results comes out.
 
     Without a command: what is active, and how many workers are busy and idle.
@@ -106,7 +107,9 @@ def exs(ctx: click.Context, verbose: int, version: bool) -> None:
     elif ctx.invoked_subcommand is None:
         from exs.cli.list import show_active
 
-        show_active()
+        show_active("json" if as_json else None)
+    elif as_json:
+        raise click.UsageError(f"--json stands behind the command: exs {ctx.invoked_subcommand} --json", ctx)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

@@ -26,6 +26,8 @@ def test_a_bare_exs_says_what_is_active_and_who_works(exs: Exs, lab: Lab) -> Non
     assert [line.split()[0] for line in lines if line.startswith(("first", "second"))] == ["second"]
     assert "+ 1 finished: exs list" in lines
     assert any(line.startswith("workers: 0 busy, 1 idle") for line in lines)
+    assert [row["name"] for row in exs.json()["experiments"]] == ["second"]
+    assert "exs list --json" in exs.both("--json", "list", code=2)[1]
     lab.leave()
     lines = exs().splitlines()
     assert any(line.startswith("workers: 0 busy, 0 idle") for line in lines)

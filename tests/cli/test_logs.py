@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.lab import Exs, Lab, wait_for
-from exs.model import Claim, JobState, NewJob, Spec
+from exs.model import Claim, Failure, JobState, NewJob, Spec
 from exs.store.logs import LogChunk
 from exs.store.push import Origin
 
@@ -74,6 +74,13 @@ def test_an_empty_log_is_empty(exs: Exs, lab: Lab) -> None:
     ended(lab, b"")
     assert exs("logs", "resnet/0") == ""
     assert exs("logs", "-n", "3", "resnet/0") == ""
+
+
+def test_a_job_that_could_not_be_started_has_no_log_and_says_why(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=1)
+    lab.end(lab.claim("elsewhere"), S.CRASHED, node="elsewhere", failure=Failure.SPAWN, detail="cannot create /x/Lr_0.")
+    _, said = exs.both("logs", "resnet/0", code=2)
+    assert "resnet/0 has no log, because it could not be started: cannot create /x/Lr_0." in said
 
 
 @contextmanager
