@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exs.errors import Refused
 from exs.model import Claim
@@ -170,3 +172,15 @@ def test_where_a_job_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert rundir.working_directory("/usr", "") == "/usr"
     assert rundir.working_directory("/not/here", "") == str(tmp_path)
     assert rundir.working_directory("/usr", "sub") == str(tmp_path / "sub")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(JSON_VALUES)
+def test_param_json_is_written_as_runner_wrote_it(value: object) -> None:
+    assert rundir.indented(value) == json.dumps(value, indent=4, sort_keys=True)
