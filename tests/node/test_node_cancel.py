@@ -104,3 +104,18 @@ def test_exs_worker_stop(fleet: Fleet, now: bool) -> None:
     assert fleet.row(job).state is (S.QUEUED if now else S.DONE)
     assert "no worker runs" in fleet.exs("worker", "stop", EXS_STATE_DIR=state)
     fleet.check()
+
+
+def test_exs_worker_stop_twice_still_lets_the_job_finish(fleet: Fleet) -> None:
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    (job,) = fleet.push("until", go)
+    fleet.wait_running(job)
+    own = {"EXS_STATE_DIR": str(node.home / "state"), "EXS_REDIS_URL": ""}
+    for _ in range(2):
+        impatient = fleet.command("worker", "stop", "--timeout", "0.5", **own)
+        assert b"1 of 1 workers still run" in impatient.communicate(timeout=30)[1]
+    go.touch()
+    fleet.exs("worker", "stop", **own)
+    assert fleet.row(job).state is S.DONE
+    fleet.check()

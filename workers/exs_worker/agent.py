@@ -23,7 +23,7 @@ from exs.errors import EXIT_REFUSED, RedisUnreachable
 from exs.settings import Settings
 from exs.store.store import Store
 from exs_worker import janitor, proctree
-from exs_worker.config import EXIT_TAKEN, HAND_BACK, SlotConfig
+from exs_worker.config import EXIT_TAKEN, FINISH, HAND_BACK, SlotConfig
 from exs_worker.gpulock import GpuLock
 from exs_worker.logserve import LogServer
 from exs_worker.slotplan import SlotPlan
@@ -121,13 +121,16 @@ class Agent:
 
     def _listen(self) -> None:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, FINISH, HAND_BACK):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
                 signal.signal(number, self._on_signal)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)  # its byte in the wake-up pipe is all we want
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stops += 1
+        if number in (FINISH, HAND_BACK):
+            self._stops = max(self._stops, 1 if number == FINISH else 2)
+        else:
+            self._stops += 1
 
     def _pass_on(self, stop: int) -> None:
         """First stop: slots finish their jobs and leave. Each further one: they hand them back."""

@@ -13,8 +13,10 @@ from exs.model import Offer
 EXIT_TAKEN = 75
 #: Exit code of a slot that failed for a reason of its own (EX_SOFTWARE).
 EXIT_BUG = 70
-#: From the agent to a slot: leave and hand the job back, as two SIGTERMs ask.
+#: To an agent, and from it to its slots: leave and hand the job back, as two SIGTERMs ask.
 HAND_BACK = signal.SIGUSR1
+#: Tells an agent to let its slots finish their jobs and leave. Unlike SIGTERM, the second one changes nothing.
+FINISH = signal.SIGUSR2
 
 
 @dataclass(frozen=True)

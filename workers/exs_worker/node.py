@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import time
 from pathlib import Path
 
 from exs_worker import proctree
+from exs_worker.config import FINISH, HAND_BACK
 from exs_worker.proctree import Proc
 
 
@@ -50,15 +50,11 @@ class Agents:
     def stop(self, now: bool, patience: float) -> tuple[int, list[Proc]]:
         """Tell every agent to finish and leave, with `now` to hand its jobs back; wait at most `patience` seconds.
 
-        Returns how many were told, and those that still run.
+        Returns how many were told, and those that still run. To tell them once more changes nothing.
         """
         told = self.running()
         for proc in told:
-            proctree.send(proc, signal.SIGTERM)
-        if now:
-            time.sleep(0.2)  # the first signal must have been handled, or the two count as one
-            for proc in told:
-                proctree.send(proc, signal.SIGTERM)
+            proctree.send(proc, HAND_BACK if now else FINISH)
         deadline = time.monotonic() + patience
         while (left := [proc for proc in told if proctree.alive(proc)]) and time.monotonic() < deadline:
             time.sleep(0.05)
