@@ -82,6 +82,7 @@ class _Watch:
             except RedisUnreachable as error:
                 if not away_since:
                     away_since = time.monotonic()
+                    progress.close()
                     note(f"{error.message} Still waiting.")
                 elif time.monotonic() - away_since > settings().timing.lost_after:
                     raise
@@ -115,6 +116,7 @@ class _Progress:
         click.echo(f"\r\x1b[K{text}" if self._screen.colour else text, nl=not self._screen.colour)
 
     def close(self) -> None:
-        """End the line."""
+        """End the line; what is shown next is a line of its own."""
         if self._last and self._screen.colour:
             click.echo()
+        self._last = ""

@@ -4,9 +4,13 @@ import os
 import pty
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 from cli.lab import Exs, Lab, wait_for
+from cli.terminal import CTRL_C, Terminal
 from exs.model import JobState
+from harness.redis_server import RedisServer
 
 S = JobState
 
@@ -58,3 +62,22 @@ def test_jobs_of_several_experiments_are_waited_for_together(exs: Exs, lab: Lab)
     lab.end(second)
     assert process.communicate(timeout=30)[0] == b"2 done  1 canceled\n"
     assert process.returncode == 1
+
+
+def test_a_remark_about_redis_stands_on_a_line_of_its_own(exs: Exs, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "own").start()
+    try:
+        exs.env["EXS_REDIS_URL"] = server.url
+        exs("push", "--name", "few", "--", "sleep", "n=1,2")
+        person = Terminal([sys.executable, "-m", "exs", "wait", "few"], exs.cwd, exs.env, columns=200)
+        person.wait_for("2 waiting")
+        server.kill()
+        person.wait_for("Still waiting.")
+        server.start()
+        person.wait_for("2 waiting")
+        person.press(CTRL_C)
+        assert person.end() == 130
+        first, remark, *_ = (line.strip() for line in person.screen().splitlines())
+        assert first == "2 waiting" and remark.startswith("cannot reach Redis at ")
+    finally:
+        server.kill()
