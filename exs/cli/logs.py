@@ -50,6 +50,9 @@ def command(
         raise NotFound("no such jobs.", "exs list -t NAME shows those there are.")
     if follow and len(rows) > 1:
         raise InputError(f"-f follows one job, these are {len(rows)}.", "Name one: NAME/17")
+    if command_name is not None:
+        for row in rows:
+            _check_command(store, row, command_name)
     sink = _Sink(raw or not sys.stdout.isatty())
     for number, row in enumerate(rows):
         if len(rows) > 1:
@@ -185,5 +188,15 @@ def _started(store: Store, row: JobRow) -> JobRow:
 
 def _commands(store: Store, row: JobRow) -> list[str]:
     """The names to follow one after the other; a single one needs no name."""
-    names = list(row.commands or store.spec(row.experiment, row.spec).commands)
+    names = _names(store, row)
     return names if len(names) > 1 else [""]
+
+
+def _names(store: Store, row: JobRow) -> list[str]:
+    return list(row.commands or store.spec(row.experiment, row.spec).commands)
+
+
+def _check_command(store: Store, row: JobRow, name: str) -> None:
+    names = _names(store, row)
+    if name not in names:
+        raise InputError(f"{selector(row)} has no command {name!r}.", f"There are: {', '.join(names)}.")

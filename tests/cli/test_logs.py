@@ -76,6 +76,13 @@ def test_an_empty_log_is_empty(exs: Exs, lab: Lab) -> None:
     assert exs("logs", "-n", "3", "resnet/0") == ""
 
 
+def test_an_unknown_command_is_named_with_those_there_are(exs: Exs, lab: Lab) -> None:
+    ended(lab, b"x\n", node="elsewhere")
+    assert "resnet/0 has no command 'trian'. There are: train." in " ".join(
+        exs.both("logs", "resnet/0", "-c", "trian", code=2)[1].split()
+    )
+
+
 def test_a_job_that_could_not_be_started_has_no_log_and_says_why(exs: Exs, lab: Lab) -> None:
     lab.push(jobs=1)
     lab.end(lab.claim("elsewhere"), S.CRASHED, node="elsewhere", failure=Failure.SPAWN, detail="cannot create /x/Lr_0.")
