@@ -1,7 +1,9 @@
-"""A fleet of one test: a redis-server, and whatever nodes the test starts."""
+"""What tests of several folders share: a fleet (a redis-server, and whatever nodes the test starts), and the GPUs."""
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,3 +20,11 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     yield fleet
     fleet.close()
     server.kill()
+
+
+@pytest.fixture
+def real_gpus() -> Iterator[None]:
+    """GPUs 0 to 3 for this test alone: their locks are the machine's, and tests run side by side."""
+    with Path(tempfile.gettempdir(), "exs-tests-gpus.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

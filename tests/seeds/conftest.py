@@ -15,7 +15,7 @@ __all__ = ["queue_url", "shell", "store"]
 
 
 @pytest.fixture
-def exs(shell: Exs, tmp_path: Path) -> Exs:
+def exs(shell: Exs, tmp_path: Path, real_gpus: None) -> Exs:
     """A shell in an empty directory, where GPUs are pinned by index: the documents' GPU 3 need not exist."""
     hidden = tmp_path / "no-driver"
     hidden.mkdir()
