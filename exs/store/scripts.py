@@ -79,8 +79,23 @@ class Scripts:
         return replies
 
     def _many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
-        with self._client.pipeline(transaction=False) as pipe:
-            for name, args in calls:
-                pipe.evalsha(sha(name), 0, *args)
-            # raise_on_error would put the arguments, that is a job's output, into the message.
-            return list(pipe.execute(raise_on_error=False))
+        # A pipeline of redis-py does the same for 80 us more per job; and its raise_on_error would put the arguments,
+        # that is a job's output, into the message.
+        pool = self._client.connection_pool
+        connection: Any = pool.get_connection()
+        try:
+            packed = connection.pack_commands([("EVALSHA", sha(name), 0, *args) for name, args in calls])
+            connection.send_packed_command(packed)
+            return [_answer(connection) for _ in calls]
+        except BaseException:
+            connection.disconnect()  # half an exchange must not be continued by the next one
+            raise
+        finally:
+            pool.release(connection)
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.exceptions.ResponseError as error:
+        return error

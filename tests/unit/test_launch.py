@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from exs.model import Claim
-from exs_worker.launch import SpawnError, base_environment, explain, job_environment, pinning, seed, spawn
+from exs_worker.launch import (
+    SpawnError,
+    base_environment,
+    explain,
+    job_environment,
+    keep_descriptors,
+    pinning,
+    seed,
+    spawn,
+)
 
 CLAIM = Claim("jobid", "attempt", 1, "exp", 0, "Lr_1", {"lr": 1, "note": 'a "b"\n'}, "ab" * 8, "d", (), False, 0.0)
 
@@ -68,6 +77,9 @@ def deep() -> Any:
     return value
 
 
+NOWHERE = os.open(os.devnull, os.O_WRONLY)
+
+
 @pytest.mark.parametrize(
     ("argv", "env", "sentence"),
     [
@@ -86,7 +98,7 @@ def deep() -> Any:
 )
 def test_what_cannot_be_started_is_said_in_one_sentence(argv: list[Any], env: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SpawnError) as caught:
-        spawn(argv, {"PATH": "/bin", **env}, "/", subprocess.DEVNULL)
+        spawn(argv, {"PATH": "/bin", **env}, "/", NOWHERE)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "Traceback" not in str(caught.value)
@@ -94,12 +106,12 @@ def test_what_cannot_be_started_is_said_in_one_sentence(argv: list[Any], env: di
 
 def test_a_directory_that_is_gone_and_a_file_that_is_no_program(tmp_path: Path) -> None:
     with pytest.raises(SpawnError, match="cannot enter the directory /nowhere"):
-        spawn(["/bin/true"], {}, "/nowhere", subprocess.DEVNULL)
+        spawn(["/bin/true"], {}, "/nowhere", NOWHERE)
     text = tmp_path / "script"
     text.write_text("echo hi\n")
     text.chmod(0o755)
     with pytest.raises(SpawnError, match="first line"):
-        spawn([str(text)], {}, "/", subprocess.DEVNULL)
+        spawn([str(text)], {}, "/", NOWHERE)
 
 
 def test_parameters_nested_too_deep_have_a_sentence_too() -> None:
@@ -112,8 +124,8 @@ def test_the_program_is_looked_for_in_the_jobs_own_path(tmp_path: Path) -> None:
     program = tmp_path / "mine"
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
-    child = spawn(["mine"], {"PATH": str(tmp_path)}, "/", subprocess.DEVNULL)
-    assert child.wait() == 7
+    child = spawn(["mine"], {"PATH": str(tmp_path)}, "/", NOWHERE)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_a_job_has_its_own_session_and_no_terminal() -> None:
@@ -121,5 +133,30 @@ def test_a_job_has_its_own_session_and_no_terminal() -> None:
     child = spawn(["/bin/sh", "-c", "ps -o sid= -p $$; cat"], {"PATH": "/usr/bin:/bin"}, "/", sink)
     os.close(sink)
     with os.fdopen(source, "rb") as file:
-        assert int(file.read()) == child.pid
-    assert child.wait() == 0
+        assert int(file.read()) == child
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_the_worker_stays_in_its_own_directory(tmp_path: Path) -> None:
+    here = Path.cwd()
+    os.waitpid(spawn(["/bin/true"], {}, str(tmp_path), NOWHERE), 0)
+    with pytest.raises(SpawnError):
+        spawn(["/bin/nothing"], {}, str(tmp_path), NOWHERE)
+    assert Path.cwd() == here
+
+
+def test_a_job_inherits_no_descriptor_and_ignores_no_signal() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    source, sink = os.pipe()
+    os.set_inheritable(source, True)
+    keep_descriptors()
+    try:
+        child = spawn(["/bin/sh", "-c", "ls /proc/self/fd; grep SigIgn /proc/self/status"], {"PATH": "/bin"}, "/", sink)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    os.close(sink)
+    with os.fdopen(source) as file:
+        *descriptors, ignored = file.read().split("\n")[:-1]
+    os.waitpid(child, 0)
+    assert descriptors == ["0", "1", "2", "3"]  # 3 is that of ls itself
+    assert int(ignored.split()[1], 16) % 2**31 == 0  # beyond are those that the C library keeps for itself

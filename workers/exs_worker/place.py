@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from exs.settings import Limits, Timing
 from exs_worker import proctree
-from exs_worker.launch import base_environment
+from exs_worker.launch import base_environment, keep_descriptors
 from exs_worker.outcome import OomCounter
 
 #: In the environment of every job: the slot process that runs it.
@@ -42,10 +42,12 @@ def make_place(
     workdir: str = "",
     redis_env_names: Collection[str] = (),
 ) -> Place:
-    """The place of this slot process, made once. Jobs inherit this process's environment but `redis_env_names`.
+    """The place of this slot process, made once. Jobs inherit this process's environment but `redis_env_names`, and
+    none of its descriptors.
 
     `EXS_WORKER_PID` and `EXS_WORKER_START` tell a later agent whether the slot that a process belongs to still lives.
     """
+    keep_descriptors()
     own = proctree.read(os.getpid())
     env = {
         **base_environment(os.environ, redis_env_names),

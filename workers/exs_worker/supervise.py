@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exs_worker import proctree
-from exs_worker.launch import Child
 from exs_worker.logpump import LogPump
 from exs_worker.outcome import Exit
 
@@ -47,13 +46,13 @@ class Ended:
 class Supervisor:
     """Sees one command through to the end of its last process. This process must have no other children.
 
-    `wants` returns "", "cancel", "requeue", "kill" or "fenced"; whoever changes its answer writes to `wake`.
-    `deadline` is in monotonic seconds.
+    `child` is its pid, to be reaped here. `wants` returns "", "cancel", "requeue", "kill" or "fenced"; whoever changes
+    its answer writes to `wake`. `deadline` is in monotonic seconds.
     """
 
     def __init__(
         self,
-        child: Child,
+        child: int,
         pump: LogPump,
         wants: Callable[[], str],
         wake: int,
@@ -72,9 +71,8 @@ class Supervisor:
 
     def run(self) -> Ended:
         """Block until nothing of the command is left, or what is left cannot be ended."""
-        self._child.returncode = 0  # it is ours to reap, not subprocess's
         try:
-            return self._run(self._child.pid)
+            return self._run(self._child)
         except BaseException:
             self._abandon()
             raise
@@ -131,12 +129,12 @@ class Supervisor:
             self._stopped = True
             self._timed_out = not want
             self._kill_at = now + self._grace
-            proctree.signal_tree(os.getpid(), signal.SIGTERM, self._child.pid)
+            proctree.signal_tree(os.getpid(), signal.SIGTERM, self._child)
         if self._kill_at is None:
             return LONGEST if self._deadline is None else self._deadline - now
         if now < self._kill_at:
             return self._kill_at - now
-        proctree.signal_tree(os.getpid(), signal.SIGKILL, self._child.pid)
+        proctree.signal_tree(os.getpid(), signal.SIGKILL, self._child)
         return KILL_AGAIN if now < self._kill_at + STUCK_AFTER else -1.0
 
     def _end_rest(self) -> tuple[int, tuple[int, ...]]:
