@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.joblog import JobLog, Unreachable
+from exs.cli.patience import Patience
 from exs.cli.selectors import selected, selectors_argument, status_option
 from exs.cli.session import note, open_store
-from exs.errors import InputError, NotFound
+from exs.errors import InputError, NotFound, RedisUnreachable
 from exs.model import FINAL, JobRow, JobState
 from exs.view.jobs import place, selector, where
 from exs.view.text import safe, safe_lines
@@ -121,17 +122,28 @@ def _last_lines(text: str, lines: int | None) -> str:
 
 def _follow(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink) -> None:
     """Print what there is and what comes, until the job is over; its commands one after the other."""
-    row = _started(store, row)
-    names = [name] if name else _commands(store, row)
-    # What earlier attempts wrote does not say that this one has come as far.
-    before = {each: _size(store, row, each) for each in names} if row.attempts > 1 else {}
+    patience = Patience()
+    row = _started(store, row, patience)
+    names, before = patience.outlast(lambda: _to_follow(store, row, name))
     for number, each in enumerate(names):
         later = {other: before.get(other, 0) for other in names[number + 1 :]}
-        for data in _growing(store, row.id, each, later, lines if number == 0 else None):
+        for data in _growing(store, row.id, each, later, lines if number == 0 else None, patience):
             sink.write(data)
 
 
-def _growing(store: Store, job: str, name: str, later: Mapping[str, int], lines: int | None) -> Iterator[bytes]:
+def _to_follow(store: Store, row: JobRow, name: str) -> tuple[list[str], Mapping[str, int]]:
+    """The names of the commands to follow, and how large the logs were that earlier attempts wrote.
+
+    Those do not say that this attempt has come as far. A single command needs no name.
+    """
+    names = [name] if name else _names(store, row)
+    names = names if name or len(names) > 1 else [""]
+    return names, {each: _size(store, row, each) for each in names} if row.attempts > 1 else {}
+
+
+def _growing(
+    store: Store, job: str, name: str, later: Mapping[str, int], lines: int | None, patience: Patience
+) -> Iterator[bytes]:
     """The log of one command as it grows, until the job is over or one of the `later` commands writes.
 
     `later`: name -> size of its log before this attempt came to it.
@@ -139,8 +151,7 @@ def _growing(store: Store, job: str, name: str, later: Mapping[str, int], lines:
     offset: int | None = None if lines is not None else 0
     attempts, size, stale, told = 0, 0, -1, False
     while True:
-        row = store.job(job)
-        over = row.state in FINAL or any(_size(store, row, other) != old for other, old in later.items())
+        row, over = patience.outlast(lambda: _looked_at(store, job, later))
         if attempts and row.attempts > attempts:
             note(f"attempt {row.attempts} on {place(row)}")
             offset, stale = 0, size
@@ -163,9 +174,18 @@ def _growing(store: Store, job: str, name: str, later: Mapping[str, int], lines:
             told = True
         except NotFound:
             pass  # not written yet, or skipped because it succeeded before
+        except RedisUnreachable as error:
+            patience.failed(error)
+            continue
         if over:
             return
         time.sleep(_LOOK)
+
+
+def _looked_at(store: Store, job: str, later: Mapping[str, int]) -> tuple[JobRow, bool]:
+    """The job, and whether there is no more to come: it is over, or one of the `later` commands has written."""
+    row = store.job(job)
+    return row, row.state in FINAL or any(_size(store, row, other) != old for other, old in later.items())
 
 
 def _size(store: Store, row: JobRow, name: str) -> int:
@@ -176,20 +196,15 @@ def _size(store: Store, row: JobRow, name: str) -> int:
         return 0
 
 
-def _started(store: Store, row: JobRow) -> JobRow:
+def _started(store: Store, row: JobRow, patience: Patience) -> JobRow:
     """The job once it runs, with a remark while it waits."""
+    job = row.id
     if not row.node and row.state not in FINAL:
-        note(f"{selector(row)} has not started yet ({where(row, store.now())}); waiting")
+        note(f"{selector(row)} has not started yet ({where(row, patience.outlast(store.now))}); waiting")
     while not row.node and row.state not in FINAL:
         time.sleep(_LOOK)
-        row = store.job(row.id)
+        row = patience.outlast(lambda: store.job(job))
     return row
-
-
-def _commands(store: Store, row: JobRow) -> list[str]:
-    """The names to follow one after the other; a single one needs no name."""
-    names = _names(store, row)
-    return names if len(names) > 1 else [""]
 
 
 def _names(store: Store, row: JobRow) -> list[str]:

@@ -1,4 +1,4 @@
-"""The line that follows `exs run`, with remarks above it."""
+"""The line that follows `exs run` and `exs wait`, with remarks above it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ _ENOUGH = 2
 
 
 class Progress:
-    """One line of counts on a terminal, rewritten when it changes; elsewhere a line now and then on standard error."""
+    """One line of counts on a terminal, rewritten when it changes; elsewhere a line now and then on standard error.
 
-    def __init__(self) -> None:
+    `silent`: remarks only.
+    """
+
+    def __init__(self, silent: bool = False) -> None:
         self._screen = session.out_screen()
-        self._rewritable = self._screen.terminal and os.environ.get("TERM") != "dumb"
+        self._silent = silent
+        self._rewritable = self._screen.terminal and os.environ.get("TERM") != "dumb" and not silent
         self._began = self._printed_at = time.monotonic()
         self._over_before: int | None = None
         self._line = ""
@@ -38,6 +42,8 @@ class Progress:
 
     def show(self, counts: Mapping[JobState, int]) -> None:
         """Show `counts`, unless a question stands there."""
+        if self._silent:
+            return
         left = self._left(counts)
         line = counted(counts, self._screen)
         if width(counted(counts, Screen()) + left) < (self._screen.width or 80):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import show_json
+from exs.cli.patience import Patience
+from exs.cli.progress import Progress
 from exs.cli.selectors import experiment_or_none, selected, selectors_argument
-from exs.cli.session import note, open_store, out_screen, put, settings
-from exs.errors import EXIT_JOB_FAILED, RedisUnreachable
+from exs.cli.session import open_store, out_screen, put
+from exs.errors import EXIT_JOB_FAILED
 from exs.model import FINAL, JobState
 from exs.view.counts import counted
-from exs.view.screen import Screen
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -39,12 +40,12 @@ def command(ctx: click.Context, selectors: tuple[str, ...], as_json: bool, quiet
     """
     watch = _Watch(open_store(), selectors)
     screen = out_screen()
-    progress = _Progress(screen, silent=quiet or as_json)
+    progress = Progress(silent=quiet or as_json or not screen.terminal)
     counts = watch.until_over(progress)
     progress.close()
     if as_json:
         show_json({state.value: counts.get(state, 0) for state in JobState})
-    elif not quiet and not screen.terminal:
+    elif not quiet:
         put([counted(counts, screen)])
     if any(number for state, number in counts.items() if state not in _GOOD):
         ctx.exit(EXIT_JOB_FAILED)
@@ -69,23 +70,15 @@ class _Watch:
             if row.experiment not in self._names:
                 self._indices[row.experiment].add(row.index)
 
-    def until_over(self, progress: _Progress) -> Mapping[JobState, int]:
+    def until_over(self, progress: Progress) -> Mapping[JobState, int]:
         """The final counts. A Redis that is away is waited for, as long as a lost job would be."""
-        pause, away_since = _FIRST_LOOK, 0.0
+        pause = _FIRST_LOOK
+        patience = Patience(progress.above)
         while True:
-            try:
-                counts = self._counts()
-                away_since = 0.0
-                progress.show(counts)
-                if not any(number for state, number in counts.items() if state not in FINAL):
-                    return counts
-            except RedisUnreachable as error:
-                if not away_since:
-                    away_since = time.monotonic()
-                    progress.close()
-                    note(f"{error.message} Still waiting.")
-                elif time.monotonic() - away_since > settings().timing.lost_after:
-                    raise
+            counts = patience.outlast(self._counts)
+            progress.show(counts)
+            if not any(number for state, number in counts.items() if state not in FINAL):
+                return counts
             time.sleep(pause)
             pause = min(_LAST_LOOK, pause * 1.5)
 
@@ -97,26 +90,3 @@ class _Watch:
             rows = self._store.jobs(name, start=min(indices), stop=max(indices))
             counts.update(row.state for row in rows if row.index in indices)
         return counts
-
-
-class _Progress:
-    """One line that follows the counts on a terminal, or a line per change where none can be rewritten."""
-
-    def __init__(self, screen: Screen, silent: bool) -> None:
-        self._screen = screen
-        self._silent = silent or not screen.terminal
-        self._last = ""
-
-    def show(self, counts: Mapping[JobState, int]) -> None:
-        """Show `counts` if they changed."""
-        text = counted(counts, self._screen)
-        if self._silent or text == self._last:
-            return
-        self._last = text
-        click.echo(f"\r\x1b[K{text}" if self._screen.colour else text, nl=not self._screen.colour)
-
-    def close(self) -> None:
-        """End the line; what is shown next is a line of its own."""
-        if self._last and self._screen.colour:
-            click.echo()
-        self._last = ""

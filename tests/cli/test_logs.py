@@ -11,8 +11,11 @@ import pytest
 
 from cli.lab import Exs, Lab, wait_for
 from exs.model import Claim, Failure, JobState, NewJob, Spec
+from exs.settings import Settings
 from exs.store.logs import LogChunk
 from exs.store.push import Origin
+from exs.store.store import open_store
+from harness.redis_server import RedisServer
 
 S = JobState
 HOSTILE = b"one\n\x1b]0;owned\x07\x1b[2Jtwo\r\x9b31m \xff\xe2\x80\xae three\n"
@@ -189,3 +192,62 @@ def test_several_jobs_are_told_apart(exs: Exs, lab: Lab) -> None:
         lab.end(lab.claim(), log=str(path))
     assert exs("logs", "resnet") == "==> resnet/0 <==\na\n\n==> resnet/1 <==\nb\n"
     assert "follows one job" in exs.both("logs", "-f", "resnet", code=2)[1]
+
+
+def test_following_outlasts_a_redis_that_goes_away(exs: Exs, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "own").start()
+    try:
+        exs.env |= {"EXS_REDIS_URL": server.url, "EXS_RECONNECT": "0.05"}
+        lab = Lab(open_store(server.url, Settings()), tmp_path)
+        lab.push(jobs=1)
+        process = exs.start("logs", "-f", "resnet/0")
+        assert process.stderr is not None and b"has not started" in process.stderr.readline()
+        server.stop()
+        remark = process.stderr.readline()
+        assert remark.startswith(b"cannot reach Redis at ") and remark.endswith(b"Still waiting.\n")
+        server.start()
+        path = tmp_path / "log.train"
+        path.write_bytes(b"first\n")
+        lab.end(lab.claim(), log=str(path), directory=str(tmp_path))
+        assert process.communicate(timeout=30) == (b"first\n", b"")
+        assert process.returncode == 0
+    finally:
+        server.kill()
+
+
+def test_following_a_running_job_outlasts_it_too(exs: Exs, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "own").start()
+    try:
+        exs.env |= {"EXS_REDIS_URL": server.url, "EXS_RECONNECT": "0.05"}
+        lab = Lab(open_store(server.url, Settings()), tmp_path)
+        lab.push(jobs=1)
+        claim = lab.claim()
+        path = tmp_path / "log.train"
+        path.write_bytes(b"first\n")
+        with agent("laptop", lab, path.read_bytes):
+            process = exs.start("logs", "-f", "resnet/0")
+            assert process.stdout is not None and process.stderr is not None
+            assert process.stdout.readline() == b"first\n"
+        server.stop()
+        assert process.stderr.readline().endswith(b"Still waiting.\n")
+        path.write_bytes(b"first\nsecond\n")
+        server.start()
+        lab.end(claim, log=str(path), directory=str(tmp_path))
+        assert process.communicate(timeout=30)[0] == b"second\n", "each line once"
+        assert process.returncode == 0
+    finally:
+        server.kill()
+
+
+def test_following_ends_when_redis_stays_away(exs: Exs, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "own").start()
+    try:
+        exs.env |= {"EXS_REDIS_URL": server.url, "EXS_RECONNECT": "0.05", "EXS_LOST_AFTER": "0.2"}
+        Lab(open_store(server.url, Settings()), tmp_path).push(jobs=1)
+        process = exs.start("logs", "-f", "resnet/0")
+        assert process.stderr is not None and b"has not started" in process.stderr.readline()
+        server.stop()
+        assert process.communicate(timeout=30)[1].count(b"Redis at ") == 2, "a remark, then the error"
+        assert process.returncode == 3
+    finally:
+        server.kill()

@@ -74,10 +74,11 @@ def test_a_remark_about_redis_stands_on_a_line_of_its_own(exs: Exs, tmp_path: Pa
         server.kill()
         person.wait_for("Still waiting.")
         server.start()
-        person.wait_for("2 waiting")
+        exs("cancel", "few/0")
+        person.wait_for("1 canceled")
         person.press(CTRL_C)
         assert person.end() == 130
-        first, remark, *_ = (line.strip() for line in person.screen().splitlines())
-        assert first == "2 waiting" and remark.startswith("cannot reach Redis at ")
+        remark, line, *_ = (line.strip() for line in person.screen().splitlines())
+        assert remark.startswith("cannot reach Redis at ") and line.startswith("1 waiting  1 canceled")
     finally:
         server.kill()
