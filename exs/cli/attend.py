@@ -133,7 +133,8 @@ class Attendance:
 
     def _interrupt(self) -> None:
         """Ctrl-C: first ask, where somebody can answer; else finish; the next one hands back."""
-        running = jobs_of(self._running(), "running ")
+        number = self._node.running()
+        running = jobs_of(number, "running ")
         if self._wanted == _GO_ON and not self._asking and self._progress.can_ask:
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed before is no answer
             self._asking = True
@@ -145,7 +146,7 @@ class Attendance:
         elif self._wanted == _GO_ON:
             self._stop(f"stopping after {running}; Ctrl-C again hands them back now.")
             return
-        if self._running() and self._wanted < _HAND_BACK:
+        if number and self._wanted < _HAND_BACK:
             self._progress.above(f"handing back {running}.")
         self._wanted = _HAND_BACK
 
@@ -166,4 +167,4 @@ class Attendance:
             answer = os.read(sys.stdin.fileno(), 4096)
             self._end_question(echoed=answer.endswith(b"\n"))
             if not answer.strip().lower().startswith(b"n"):
-                self._stop(f"stopping after {jobs_of(self._running(), 'running ')}; Ctrl-C hands them back now.")
+                self._stop(f"stopping after {jobs_of(self._node.running(), 'running ')}; Ctrl-C hands them back now.")

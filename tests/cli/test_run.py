@@ -136,6 +136,21 @@ def test_workers_help_with_a_run(exs: Exs, store: Store, gated: tuple[str, ...])
         worker.communicate(timeout=30)
 
 
+def test_an_interrupt_counts_the_jobs_of_this_run_alone(exs: Exs, gated: tuple[str, ...]) -> None:
+    worker = exs.start("worker", "--cpus", "1", "--node", "helper")
+    try:
+        run = exs.start(*gated)
+        wait_for(lambda: begun(exs) == 3, "three jobs at once on two slots and a worker")
+        run.send_signal(signal.SIGINT)
+        assert run.stderr is not None
+        assert run.stderr.readline().startswith(b"stopping after 2 running jobs;")
+        go(exs)
+        assert run.wait(60) in (0, 130)
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=30)
+
+
 def test_an_interrupt_without_a_terminal_finishes_what_runs(exs: Exs, store: Store, gated: tuple[str, ...]) -> None:
     run = exs.start(*gated)
     wait_for(lambda: begun(exs) == 2, "two jobs")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from exs.errors import ExsError, InputError
 from exs.model import Resources
 from exs.settings import Settings
+from exs_worker import proctree
 from exs_worker.devices import Discovery
 from exs_worker.serve import serve
 from exs_worker.slotplan import SlotPlan, plan_slots
@@ -107,6 +108,10 @@ class LocalNode:
             if done:
                 self.pid = 0
         return self.pid != 0
+
+    def running(self) -> int:
+        """How many of its slots have a job: those with a process below them. Redis need not be there to tell."""
+        return sum(bool(proctree.children(slot)) for slot in proctree.children(self.pid))
 
     def said(self) -> list[str]:
         """Lines of the agent and its slots since the last call."""
