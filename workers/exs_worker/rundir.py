@@ -53,8 +53,12 @@ class Directory:
 
     def set_stat(self, command: str, code: int, gpu: str, attempt: str) -> None:
         """Record how a command ended: 0 success, 1 failure. Raises OSError."""
+        entry: dict[str, Json] = {command: {"code": code, "gpu": gpu}}
+        if self.fresh and not self.stat and _write_new(self.files.stat, json.dumps(entry) + "\n"):
+            self.stat = entry
+            return
         # Read again: jobs of one point with other commands may have written meanwhile.
-        self.stat = {**_load_stat(self.files.stat), command: {"code": code, "gpu": gpu}}
+        self.stat = {**_load_stat(self.files.stat), **entry}
         self._write_stat(attempt)
 
     def forget(self, commands: Iterable[str], attempt: str) -> None:
@@ -101,9 +105,7 @@ class Directory:
         return stamp
 
     def _write_stat(self, attempt: str) -> None:
-        text = json.dumps(self.stat) + "\n"
-        if not (self.fresh and _write_new(self.files.stat, text)):
-            os.replace(self._temporary(text, attempt), self.files.stat)
+        os.replace(self._temporary(json.dumps(self.stat) + "\n", attempt), self.files.stat)
 
     def _temporary(self, text: str, attempt: str) -> Path:
         path = self.files.root / f".exs-tmp.{attempt}"
