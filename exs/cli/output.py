@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -16,14 +17,32 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 _FORMS: Mapping[str, Renderer] = {"json": as_json, "csv": as_csv, "ids": as_ids}
 
 
-def forms(csv: bool = False) -> Callable[[Verb], Verb]:
-    """Adds the parameter `form`: "json" (--json), "ids" (-q), if wanted "csv" (--csv), and None for text."""
+#: Parameter and form of each option.
+_OPTIONS = {"as_json": ("--json", "json"), "quiet": ("-q", "ids"), "as_csv": ("--csv", "csv")}
+
+
+def forms(
+    csv: bool = False, json: str = "As JSON, with everything there is.", quiet: str = "Ids only, one per line."
+) -> Callable[[Verb], Verb]:
+    """Adds the parameter `form`: "json" (--json), "ids" (-q), if wanted "csv" (--csv), and None for text.
+
+    Two at once are refused. `json` and `quiet` are the help of their options.
+    """
 
     def decorate(verb: Verb) -> Verb:
+        @functools.wraps(verb)
+        def chosen(*args: Any, **options: Any) -> Any:
+            given = [name for name in _OPTIONS if options.pop(name, False)]
+            if len(given) > 1:
+                first, second = (_OPTIONS[name][0] for name in given[:2])
+                raise click.UsageError(f"{first} and {second} are two forms of output: give one of them.")
+            return verb(*args, form=_OPTIONS[given[0]][1] if given else None, **options)
+
+        decorated: Any = chosen
         if csv:
-            verb = click.option("--csv", "form", flag_value="csv", help="As CSV, with every column.")(verb)
-        verb = click.option("-q", "--quiet", "form", flag_value="ids", help="Ids only, one per line.")(verb)
-        return click.option("--json", "form", flag_value="json", help="As JSON, with everything there is.")(verb)
+            decorated = click.option("--csv", "as_csv", is_flag=True, help="As CSV, with every column.")(decorated)
+        decorated = click.option("-q", "--quiet", is_flag=True, help=quiet)(decorated)
+        return cast(Verb, click.option("--json", "as_json", is_flag=True, help=json)(decorated))
 
     return decorate
 

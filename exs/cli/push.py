@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.byhand import PushCommand, given_pairs, push_one
-from exs.cli.output import show_json
+from exs.cli.output import forms, show_json
 from exs.cli.session import check_pool, note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 )
 @click.option("--pool", metavar="POOL", help="Only workers of this pool run it.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
-@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the ids of the new jobs only.")
-def command(request: Request, priority: int | None, pool: str | None, into: bool, as_json: bool, quiet: bool) -> None:
+@forms(json="Print the counts as JSON.", quiet="Print the ids of the new jobs only.")
+def command(request: Request, priority: int | None, pool: str | None, into: bool, form: str | None) -> None:
     """Queue a sweep: a FILE, or a command whose key=v1,v2 words are swept over.
 
     Whole or not at all. Pushing an edited file again adds what is new and keeps what is there; --force runs
@@ -54,9 +53,9 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         for line in sweep.notes:
             note(line)
         facts = {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes}
-    if as_json:
+    if form == "json":
         show_json(record(pushed) | facts)
-    elif quiet:
+    elif form == "ids":
         rows = store.jobs(pushed.experiment)
         put(safe(row.id) for row in rows[len(rows) - pushed.new :])
     else:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from exs.cli.output import show_json
+from exs.cli.output import forms, show_json
 from exs.cli.selectors import selected, selectors_argument, status_option
 from exs.cli.session import open_store, put
 from exs.model import FINAL, JobState
@@ -19,19 +19,18 @@ _DEFAULT = frozenset({JobState.CRASHED, JobState.CANCELED})
 @selectors_argument
 @status_option
 @click.option("-f", "--force", is_flag=True, help="Also jobs that are done, and commands that succeeded before.")
-@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the ids of the jobs only.")
-def command(selectors: tuple[str, ...], states: frozenset[JobState], force: bool, as_json: bool, quiet: bool) -> None:
+@forms(json="Print the counts as JSON.", quiet="Print the ids of the jobs only.")
+def command(selectors: tuple[str, ...], states: frozenset[JobState], force: bool, form: str | None) -> None:
     """Queue jobs again: those that crashed or were canceled, unless --status says otherwise."""
     store = open_store()
     rows = selected(store, selectors)
     wanted = states or (FINAL if force else _DEFAULT)
     ids = [row.id for row in rows if row.state in wanted]
     counts = store.retry(ids, force=force)
-    if as_json:
+    if form == "json":
         show_json(counts)
         return
-    if quiet:
+    if form == "ids":
         put(map(safe, ids))
         return
     left = Counter(row.state.value.lower() for row in rows if row.state not in wanted)

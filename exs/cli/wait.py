@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.output import show_json
+from exs.cli.output import forms, show_json
 from exs.cli.patience import Patience
 from exs.cli.progress import Progress
 from exs.cli.selectors import experiment_or_none, selected, selectors_argument
@@ -30,22 +30,21 @@ _GOOD = frozenset({JobState.DONE, JobState.PRUNED})
 
 @click.command("wait")
 @selectors_argument
-@click.option("--json", "as_json", is_flag=True, help="Print the final counts as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+@forms(json="Print the final counts as JSON.", quiet="Print nothing.")
 @click.pass_context
-def command(ctx: click.Context, selectors: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def command(ctx: click.Context, selectors: tuple[str, ...], form: str | None) -> None:
     """Wait until every job is over. Exit code 0 if all are done, 1 if one crashed or was canceled.
 
     Ctrl-C ends the waiting and leaves the jobs alone.
     """
     watch = _Watch(open_store(), selectors)
     screen = out_screen()
-    progress = Progress(silent=quiet or as_json or not screen.terminal)
+    progress = Progress(silent=form is not None or not screen.terminal)
     counts = watch.until_over(progress)
     progress.close()
-    if as_json:
+    if form == "json":
         show_json({state.value: counts.get(state, 0) for state in JobState})
-    elif not quiet:
+    elif form is None:
         put([counted(counts, screen)])
     if any(number for state, number in counts.items() if state not in _GOOD):
         ctx.exit(EXIT_JOB_FAILED)

@@ -111,3 +111,21 @@ def test_closed_streams_are_no_error(exs: Exs) -> None:
             ["sh", "-c", f'exec "$0" -m exs {words} >&- 2>&-', sys.executable], cwd=exs.cwd, env=exs.env, timeout=60
         )
         assert done.returncode == (2 if "nobody" in words else 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "pair"),
+    [
+        (("list", "--json", "-q"), "--json and -q"),
+        (("list", "-t", "x", "--csv", "--json"), "--json and --csv"),
+        (("workers", "-q", "--csv"), "-q and --csv"),
+        (("show", "x", "-q", "--json"), "--json and -q"),
+        (("wait", "x", "-q", "--json"), "--json and -q"),
+        (("cancel", "x", "-q", "--json"), "--json and -q"),
+        (("retry", "x", "-q", "--json"), "--json and -q"),
+        (("push", "x.yaml", "-q", "--json"), "--json and -q"),
+    ],
+)
+def test_two_forms_of_output_are_refused(alone: Exs, words: tuple[str, ...], pair: str) -> None:
+    out, err = alone.both(*words, code=2)
+    assert out == "" and err.startswith(f"exs: {pair} are two forms of output: give one of them.\n")

@@ -16,7 +16,7 @@ def test_cancel_takes_queued_jobs_and_asks_running_ones(exs: Exs, lab: Lab) -> N
     lab.push(jobs=4)
     lab.end(lab.claim())
     lab.claim()
-    assert exs("cancel", "resnet") == "canceled 2, asked 1 running to end, 1 were over already\n"
+    assert exs("cancel", "resnet") == "canceled 2 jobs, asked 1 running job to end; 1 was over already\n"
     assert states(lab) == ["DONE", "RUNNING", "CANCELED", "CANCELED"]
     assert lab.store.jobs("resnet")[1].want == "cancel"
     assert exs.json("cancel", "resnet/1", "--kill")["asked"] == 1
@@ -25,7 +25,7 @@ def test_cancel_takes_queued_jobs_and_asks_running_ones(exs: Exs, lab: Lab) -> N
 
 def test_cancel_takes_ranges_and_several_selectors_once_each(exs: Exs, lab: Lab) -> None:
     lab.push(jobs=6)
-    assert exs("cancel", "resnet/1-2", "resnet/2", "resnet/5") == "canceled 3\n"
+    assert exs("cancel", "resnet/1-2", "resnet/2", "resnet/5") == "canceled 3 jobs\n"
     assert states(lab) == ["QUEUED", "CANCELED", "CANCELED", "QUEUED", "QUEUED", "CANCELED"]
 
 
