@@ -43,7 +43,10 @@ class JobLog:
             raise NotFound(f"{selector(row)} has no log, because it could not be started: {row.detail}")
         chunk = self._store.ask_log(row.node, row.id, self._command, offset, self._chunk, PATIENCE)
         if chunk is None:
-            raise Unreachable(f"{row.node}, which has the log of {selector(row)}, does not answer.")
+            raise Unreachable(
+                f"{row.node}, which has the log of {selector(row)}, does not answer.",
+                "A worker there must run to send it: exs workers shows them, exs worker starts one.",
+            )
         if chunk.problem:
             raise NotFound(f"no log of {selector(row)}: {chunk.problem}")
         return chunk

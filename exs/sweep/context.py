@@ -54,11 +54,12 @@ def check_name(name: str, where: str, limits: Limits) -> str:
     if len(name) > limits.name_chars:
         raise InputError(f"{where}: the name {shorten(name)} is longer than {limits.name_chars} characters.")
     checked_name(name, limits.name_chars, where, "name an experiment")
+    hint = "Choose another name." if where == "--name" else "Name it otherwise: --name NAME."
     if name in VERBS:
-        raise InputError(f"{where}: {name!r} is a command of exs and cannot name an experiment.", "Use --name.")
+        raise InputError(f"{where}: {name!r} is a command of exs and cannot name an experiment.", hint)
     if name == "last" or _HEX8.match(name):
         what = "the newest experiment" if name == "last" else "an experiment's id"
-        raise InputError(f"{where}: {name!r} stands for {what} and cannot name one.", "Use --name.")
+        raise InputError(f"{where}: {name!r} stands for {what} and cannot name one.", hint)
     return name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from exs.model import FINAL, ExperimentRow, JobRow, JobState, Json, PastAttempt, Spec
+from exs.model import FINAL, HELD, ExperimentRow, JobRow, JobState, Json, PastAttempt, Spec
 from exs.view import records
 from exs.view.columns import assignments
 from exs.view.experiments import active
@@ -66,7 +66,10 @@ class JobPage:
         lost = f", {row.lost} of them lost with their slot" if row.lost else ""
         yield "attempts", f"{row.attempts}{lost}" if row.attempts > 1 or row.lost else ""
         yield "memory", f"{row.max_rss / 2**20:.0f} MiB at most" if row.max_rss else ""
-        yield "directory", safe(without_secrets(row.directory, row.params))
+        directory = safe(without_secrets(row.directory, row.params))
+        if not directory and row.state in HELD:
+            directory = f"not known yet: {safe(row.node)} tells it when it first renews the lease"
+        yield "directory", directory
         yield "log", safe(without_secrets(row.log, row.params))
         yield "", f"{row.log_dropped} bytes of output were not kept" if row.log_dropped else ""
 

@@ -177,8 +177,10 @@ def _extremes(rows: Sequence[JobRow], choice: Choice, screen: Screen) -> Iterato
         numbers = [(row.result[name], row) for row in rows if _number(row.result.get(name))]
         if len(numbers) < 2 or masked(name, 0.5) != 0.5:
             continue
-        for word, pick in (("lowest", min), ("highest", max)):
-            value, row = pick(numbers, key=_first)
+        lowest, highest = min(numbers, key=_first), max(numbers, key=_first)
+        if lowest[0] == highest[0]:
+            continue
+        for word, (value, row) in (("lowest", lowest), ("highest", highest)):
             params = assignments({key: row.params[key] for key in choice.params if key in row.params})
             found.append((f"{word} {safe(name)}", shown(value), f"#{row.index}  {params}"))
         if len(found) == 2 * _EXTREMES:

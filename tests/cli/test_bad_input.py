@@ -145,6 +145,7 @@ def test_hostile_yaml_is_refused(exs: Exs, case: str) -> None:
         (("worker", "--cpus", "1", "--node", "a b"), r"--node: 'a b' cannot name a machine"),
         (("worker", "--cpus", "1", "--workdir", "nowhere"), r"--workdir nowhere is not a directory"),
         (("push", "--"), r"there is no command after --"),
+        (("push", "--name", "last", "--", "true"), r"'last' stands for the newest .*\n +Choose another name\."),
         (("push", "--", "python", "x.py", "lr=1", "lr=2"), r"the parameter 'lr' is given twice"),
         (("list", "-t", "befor"), r"no experiment 'befor'"),
         (("list", "-t", "before", "--sort", "sede"), r"cannot sort by 'sede'.*\n +Did you mean 'seed'\?"),

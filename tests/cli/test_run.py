@@ -110,6 +110,16 @@ def test_jobs_that_fit_no_slot_are_refused_before_anything_is_pushed(exs: Exs, s
     assert store.experiments() == []
 
 
+def test_a_running_job_shows_its_directory_and_log(exs: Exs, gated: tuple[str, ...]) -> None:
+    run = exs.start(*gated)
+    wait_for(lambda: begun(exs) == 2, "two jobs")
+    page = wait_for(lambda: "not known yet" not in (said := exs("show", "gated/0")) and said, "the first renewal")
+    shown = dict(line.split(maxsplit=1) for line in page.splitlines() if line.startswith(("  directory", "  log")))
+    assert Path(shown["directory"]).is_dir() and Path(shown["log"]).parent == Path(shown["directory"])
+    go(exs)
+    run.communicate(timeout=60)
+
+
 def test_two_runs_at_once_keep_to_their_own(exs: Exs, store: Store, write: Callable[[str], str]) -> None:
     first = exs.start("run", "--cpus", "1", write(GATED))
     second = exs.start("run", "--cpus", "1", write(GATED.replace("gated", "other").replace("begun", "also")))

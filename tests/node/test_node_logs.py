@@ -49,7 +49,8 @@ def test_the_node_is_gone_and_the_stored_end_says_that_it_is_one(fleet: Fleet) -
     out, said = fleet.both("logs", crashed)
     assert out == b"the reason\n"
     assert "a, which has the log of work/0, does not answer" in said and "only the end" in said
-    assert "does not answer" in fleet.both("logs", done, code=2)[1]
+    said = fleet.both("logs", done, code=2)[1]
+    assert "does not answer" in said and "exs worker starts one" in said
 
 
 def test_hostile_requests_get_a_sentence_and_the_next_one_its_log(fleet: Fleet) -> None:

@@ -164,3 +164,19 @@ def test_a_push_is_one_line() -> None:
         "pushed resnet: +12 new  =40 done  ~3 crashed (exs retry resnet)  -5 no longer in the file"
         "  2 identical points run once"
     )
+
+
+def test_a_result_that_is_the_same_everywhere_has_no_extremes() -> None:
+    rows = [job(at, result={"acc": 0.5, "loss": 0.1 * at}) for at in range(3)]
+    lines = text(JobTable(experiment(), rows, NOW))
+    assert [line for line in lines.splitlines() if line.startswith(("lowest", "highest"))] == [
+        "lowest loss   0.0  #0  lr=0.1 seed=0",
+        "highest loss  0.2  #2  lr=0.0333333 seed=2",
+    ]
+
+
+def test_a_running_job_says_why_its_directory_is_not_known_yet() -> None:
+    assert "not known yet: gpu01 tells it when it first renews the lease" in text(JobPage(job(0, S.RUNNING), NOW))
+    page = text(JobPage(job(0, S.RUNNING, directory="/out/Lr_0", log="/out/Lr_0/log.train"), NOW))
+    assert "directory   /out/Lr_0\n" in page and "log         /out/Lr_0/log.train\n" in page
+    assert "not known" not in page + text(JobPage(job(0, S.QUEUED), NOW))

@@ -135,10 +135,12 @@ class Agent:
     def _pass_on(self, stop: int) -> None:
         """First stop: slots finish their jobs and leave. Each further one: they hand them back."""
         slots = [seat.process for seat in self._seats if seat.process]
+        few = len(slots) == 1
         if stop == 1:
-            log.info("stop: %d slots finish their jobs and leave; once more hands the jobs back", len(slots))
+            what = "1 slot finishes its job and leaves" if few else f"{len(slots)} slots finish their jobs and leave"
+            log.info("stop: %s; once more hands back what runs", what)
         else:
-            log.info("stop now: %d slots hand their jobs back", len(slots))
+            log.info("stop now: %s", "1 slot hands its job back" if few else f"{len(slots)} slots hand their jobs back")
         for slot in slots:
             slot.send_signal(signal.SIGTERM if stop == 1 else HAND_BACK)
 

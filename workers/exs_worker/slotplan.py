@@ -127,7 +127,9 @@ class _Machine:
             raise InputError(what, "Give indices (0,1), UUIDs (GPU-..., MIG-...), or all.")
         for index, why in self._discovery.lost:
             if word == str(index):
-                raise InputError(f"{option} {text}: GPU {word} does not answer: {why}")
+                raise InputError(
+                    f"{option} {text}: GPU {word} does not answer: {why}", "Leave it out; nvidia-smi may say more."
+                )
         have = ", ".join(str(device.index) for device in self._discovery.devices) or "none"
         parts = [part for device in self._discovery.devices if str(device.index) == word for part in device.mig]
         if parts:
