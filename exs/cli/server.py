@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 
 import click
 
 from exs import server
 from exs import settings as config
-from exs.errors import InputError
+from exs.errors import ExsError, InputError
+from exs.model import HELD
 
 
 @click.group(name="server")
@@ -42,8 +44,14 @@ def start(address: str | None, no_password: bool, local: bool) -> None:
 
 @command.command()
 def stop() -> None:
-    """Stop the server. What is queued stays on disk, and the next command starts it again."""
-    click.echo("stopped" if server.stop(config.load()) else "not running")
+    """Stop the server. What is queued stays on disk, and the next command starts it again.
+
+    Running jobs go on without it, and deliver what they did when it is back.
+    """
+    settings = config.load()
+    for warning in _warnings(settings):
+        click.echo(warning, err=True)
+    click.echo("stopped" if server.stop(settings) else "not running")
 
 
 @command.command()
@@ -67,6 +75,33 @@ def url() -> None:
     click.echo(server.url(config.load()))
 
 
+def _warnings(settings: config.Settings) -> Iterator[str]:
+    """What a stop now means for those who use the server; nothing if it does not run or does not tell."""
+    try:
+        found = server.status(settings)
+        if found is None or found.aof == "loading":
+            return
+        if found.aof.endswith("failed"):
+            yield f"Warning: its last write to disk failed, what came since may be lost. Its log: {found.log}"
+        yield from _interrupted(server.ensure(replace(settings, redis_url="")), settings)
+    except ExsError:
+        return
+
+
+def _interrupted(url: str, settings: config.Settings) -> Iterator[str]:
+    """Who has to do without the server."""
+    from exs.store.store import open_store
+
+    store = open_store(url, settings)
+    jobs = sum(row.counts.get(state, 0) for row in store.experiments() for state in HELD)
+    slots = sum(row.state != "gone" for row in store.workers())
+    if jobs:
+        what = "1 job runs: it goes on, and delivers" if jobs == 1 else f"{jobs} jobs run: they go on, and deliver"
+        yield f"Warning: {what} when the server is back."
+    elif slots:
+        yield f"Warning: workers are connected ({slots}): they wait until the server is back."
+
+
 def _lines(found: server.Status | None, state: str) -> dict[str, str]:
     if found is None:
         return {"state": "not running; the next command that needs it starts it"}
@@ -74,7 +109,7 @@ def _lines(found: server.Status | None, state: str) -> dict[str, str]:
 
     return {
         "state": f"{state} (process {found.pid}, up {duration(found.uptime)})",
-        "server": f"{found.version}  {found.binary}",
+        "server": f"{found.version}{' (bundled)' if found.bundled else ''}  {found.binary}",
         "socket": found.socket,
         "listening": found.listening or "no: this machine only (--listen HOST[:PORT] for others)",
         "data": found.data,

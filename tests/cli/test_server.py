@@ -13,9 +13,12 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from cli.lab import Lab
 from exs import server, settings
 from exs.cli.server import command
 from exs.errors import ExsError
+from exs.model import HELD
+from exs.store.store import open_store
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +100,23 @@ def test_a_configured_url_is_mentioned_with_its_password_hidden(monkeypatch: pyt
     result = run("start")
     assert "commands here use the configured redis://***@10.0.0.5:6379 instead" in result.stderr
     assert "secret" not in result.output
+
+
+def test_a_stop_says_who_has_to_do_without(home: Path) -> None:
+    ours = settings.load()
+    lab = Lab(open_store(run("url").stdout.strip(), ours), home)
+    assert run("stop").stderr == ""
+    server.ensure(ours)
+    lab.push(jobs=3)
+    lab.claim()
+    result = run("stop")
+    assert result.stdout == "stopped\n"
+    assert result.stderr == "Warning: 1 job runs: it goes on, and delivers when the server is back.\n"
+    server.ensure(ours)
+    lab.claim("gpu01")
+    assert run("stop").stderr == "Warning: 2 jobs run: they go on, and deliver when the server is back.\n"
+    server.ensure(ours)
+    for job in lab.store.jobs("resnet", states=HELD):
+        lab.store.release(job.id, job.attempt, "handed back", lab.offer(job.node))
+    assert run("stop").stderr == "Warning: workers are connected (2): they wait until the server is back.\n"
+    assert run("stop").output == "not running\n"

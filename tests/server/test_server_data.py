@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from click.testing import CliRunner
 
 from exs import server
+from exs.cli.server import command
 from exs.errors import RedisRefused, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.server import lock, places
@@ -224,3 +226,5 @@ def test_a_disk_that_fills_later_leaves_the_server_readable(exs: Settings, small
     status = server.status(exs)
     assert status is not None
     assert status.aof == "on, last write failed"
+    said = CliRunner().invoke(command, ["stop"]).stderr
+    assert said.startswith("Warning: its last write to disk failed, what came since may be lost. Its log: /")
