@@ -9,6 +9,7 @@ from exs.model import JobRow, JobState
 from exs.store import keys, records, rows
 from exs.store.connect import sentences
 from exs.store.look import Watchers
+from exs.store.mend import Menders
 
 #: Where a job of each state must stand, once, and nowhere else. A QUEUED one that waits for its next attempt: _WAITING.
 PLACES: dict[JobState, tuple[str, ...]] = {
@@ -37,7 +38,7 @@ _LOOKS = 200
 _NAMED = 20
 
 
-class Auditor(Watchers):
+class Auditor(Watchers, Menders):
     """Looks for jobs that are lost, doubled or miscounted."""
 
     def audit(self) -> list[str]:
@@ -49,6 +50,8 @@ class Auditor(Watchers):
         findings = [
             f"job {job} is quarantined: it stood in a queue and is no job of ours." for job in self._quarantine()
         ]
+        listening = [stranger for stranger in self.strangers() if stranger.queues]
+        findings += [f"{stranger}; stop it, and start `exs worker`." for stranger in listening]
         known = self.experiments()
         with sentences(self._url):
             names = [records.text(name) for name in self._client.zrange(keys.EXPERIMENTS, 0, -1)]

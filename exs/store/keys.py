@@ -20,6 +20,8 @@ RQ's own keys, in RQ's own schema (measured with rq 2.12), written by our script
 | rq:worker:SLOT            | hash | a slot: RQ's fields and ours; expires `WORKER_TTL` after its last word |
 | rq:suspended              | str  | set by `rq suspend`; claim obeys                                 |
 | rq:results:ID             | strm | written by a stock worker only; removed with the job             |
+| rq:queue:QUEUE:intermediate | list | what a stock worker took and has not started; emptied by reap  |
+| rq:execution(s):ID...     | hash, zset | a stock worker's record of its attempt; removed by reap    |
 | rq:pubsub:SLOT            | chan | commands to a slot: `exs` (ours), `stop-job`, `shutdown`         |
 """
 
@@ -52,6 +54,9 @@ RQ_WORKER = "rq:worker:"
 RQ_SUSPENDED = "rq:suspended"
 RQ_PUBSUB = "rq:pubsub:"
 RQ_RESULTS = "rq:results:"
+RQ_INTERMEDIATE = ":intermediate"
+RQ_EXECUTIONS = "rq:executions:"
+RQ_EXECUTION = "rq:execution:"
 
 #: string. Version of this page; written by the first push or node, checked by every later one.
 SCHEMA = "exs:schema"
@@ -91,6 +96,11 @@ HISTORY = 100
 #: zset: ID -> ms. What stood in a queue of ours and is no job of ours, or no longer one that can be read; written by
 #: claim when it meets one, read by audit.
 QUARANTINE = "exs:quarantine"
+#: zset: ID -> ms. Jobs of ours that claim met in a list where their state says they do not belong, for reap.
+ASTRAY = "exs:astray"
+#: zset: name of a stock RQ worker -> ms at which a job that it took was put back; kept `STRANGER_TTL` seconds.
+STRANGERS = "exs:strangers"
+STRANGER_TTL = 3600
 #: hash per pool: SLOT -> `devices|memory|until|only`. Slots that wait for a token; one is believed to wait until
 #: `until` (ms), a lease after it last asked, so that no token is left for the dead.
 IDLE = "exs:idle:"
@@ -166,6 +176,10 @@ EXPERIMENT_FIELDS = {
     "paused": "1 while paused",
     "waiting": "jobs that wait for their next attempt",
     "pruned": "jobs PRUNED",
+    "failed": "jobs CRASHED",
+    "canceled": "jobs CANCELED",
+    "deferred": "jobs PAUSED",
+    "astray": "jobs that stand nowhere and could not be put back",
     "archived": "1 once archived",
 }
 

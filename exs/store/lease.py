@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
-from exs.errors import BrokenRecord, Refused
+from exs.errors import BrokenRecord, ExsError, Refused
 from exs.model import Claim, Fenced, Offer, Outcome, Renewed, Spec
 from exs.store import keys, records, rows
-from exs.store.base import Base
 from exs.store.connect import sentences
+from exs.store.mend import Menders
 from exs.store.scripts import Arg
 
 #: Jobs that one reap ends or queues again at most: about 3 ms of Redis.
@@ -19,7 +20,7 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-class Holders(Base):
+class Holders(Menders):
     """What slots and agents do to the queue."""
 
     def node_up(self, node: str, boot: str, machine: str, pid: int) -> str:
@@ -86,7 +87,9 @@ class Holders(Base):
         `directory` and `log` say where a running job's files are.
         """
         args = (job, attempt, offer.slot, _ms(self.settings.timing.lease), directory, log)
-        renewed, _ = self._call_many([("renew", args), ("reap", self._reap_args())], needed=1)
+        renewed, reaped = self._call_many([("renew", args), ("reap", self._reap_args())], needed=1)
+        if not isinstance(reaped, Exception):
+            self._mend_drifted(reaped)
         fence, want, known = renewed
         return Renewed(Fenced(records.text(fence)), records.text(want)), bool(known)
 
@@ -112,17 +115,24 @@ class Holders(Base):
         return Fenced(records.text(self._call("release", job, attempt, offer.slot, why)))
 
     def reap(self) -> tuple[int, str]:
-        """End the attempts that are lost, queue the jobs whose wait is over.
+        """End the attempts that are lost, queue the jobs whose wait is over, put back what RQ's clients moved.
 
         Throttled on the server, so that everybody may call it often. Returns how many were lost, and the name
         of an experiment with a stale push for `discard_stage`, or "".
         """
-        _, lost, _, stale = self._call("reap", *self._reap_args())
-        return int(lost), records.text(stale)
+        reply = self._call("reap", *self._reap_args())
+        self._mend_drifted(reply)
+        return int(reply[1]), records.text(reply[3])
 
     def wait_for_work(self, offer: Offer, seconds: float) -> None:
         """Block until a token wakes this slot, at most `seconds`. Not having one costs only the wait."""
         self._blpop(keys.WAKE + offer.slot, seconds)
+
+    def _mend_drifted(self, reaped: Sequence[bytes]) -> None:
+        """Mend the experiment that a reap names. What keeps that from being done keeps nobody from working on."""
+        if reaped[4]:
+            with contextlib.suppress(ExsError):
+                self.mend(records.text(reaped[4]))
 
     def _claim_args(self, offer: Offer, attempt: str) -> Sequence[Arg]:
         return (

@@ -205,7 +205,7 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
 
 def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
     """One row of `workers.lua`."""
-    name, flat, queue, index = reply
+    name, flat, queue, index, _ = reply
     f = pairs(flat)
     seen = max(0.0, now - iso_seconds(f.get("last_heartbeat")))
     return SlotRow(

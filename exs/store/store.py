@@ -5,6 +5,7 @@
                 release  reap  wait_for_work                                          lease.py
     watchers    experiments  experiment  counts  jobs  job  find  last  workers       look.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
+    repair      mend  strangers                                                       mend.py
     doctor      audit                                                                 audit.py
     logs        ask_log  next_log_request  answer_log                                 logs.py
     all         now  ping                                                             base.py

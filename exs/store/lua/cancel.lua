@@ -1,7 +1,6 @@
---@ time number list ready state
+--@ time number list ready state attempt
 -- cancel(want, id1, ...) -> {canceled, asked, already, missing}; want is cancel or kill
--- A waiting job is CANCELED at once. A running one is asked through its slot, twice: on RQ's channel (at once) and as
--- a field that its next renewal returns (surely). kill overrides cancel, never the reverse.
+-- A waiting job is CANCELED at once. A running one is asked through its slot (`ask`).
 -- keys: rq:job rq:queue|scheduled|deferred rq:canceled exs:exp exs:ready
 local want = ARGV[1]
 local now = now_ms()
@@ -13,8 +12,7 @@ for i = 2, #ARGV do
   if not job or not committed(job) then
     missing = missing + 1
   elseif job.at then
-    if not (job.wn == 'kill' and want == 'cancel') then redis.call('HSET', RQ_JOB .. job.id, 'wn', want) end
-    redis.call('PUBLISH', RQ_PUBSUB .. job.slot, cjson.encode({command = 'exs', want = want, job_id = job.id, attempt = job.at}))
+    ask(job, want)
     asked = asked + 1
   elseif allowed(job, 'CANCELED') then
     leave(job)

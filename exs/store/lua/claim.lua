@@ -4,7 +4,7 @@
 -- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken.
 -- What cannot be a job of ours leaves the queue and is quarantined; it stops nobody (R12).
 -- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle
---   exs:quarantine
+--   exs:quarantine exs:astray
 -- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at}
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local pools, devices, memory, only = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
@@ -35,6 +35,7 @@ local function take(queue)
     if not f.err and f[1] == 'QUEUED' and f[2] == queue and not f[3] then return id, f end
     junk = junk - 1
     local ours = not f.err and f[1] and (f[1] ~= 'QUEUED' or f[3])
+    if ours then redis.call('ZADD', ASTRAY, now, id) end
     if not ours and redis.call('EXISTS', RQ_JOB .. id) == 1 then redis.call('ZADD', QUARANTINE, now, id) end
   end
 end

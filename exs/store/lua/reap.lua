@@ -1,16 +1,19 @@
---@ time number list ready state attempt lose
+--@ time number list ready state attempt lose drift mend
 -- reap(limit, interval_ms, gap_ms, lease_ms, lost_after_ms, share, lost_max_ms, budget, wait_ms, wait_max_ms, stage_ms)
---   -> {ran, lost, queued, stale stage or ''}
+--   -> {ran, lost, queued, stale stage or '', one of the
+--   experiments to mend or ''}
 -- The only script that ends an attempt whose lease ran out: at most once per interval, whoever calls.
 -- Late is not lost: at once only if the node has booted since (its boot differs from the lease's), else after
 -- lost_after or a share of the run time. Nothing is lost by time unless the fleet has been in contact for a whole
 -- lease: a restart or a stall of Redis, or a gap in everybody's contact, starts that anew (R5).
--- Also queues again the jobs whose wait is over, brings a few experiments' ready queues in line in turn, so that what
--- RQ's own tools put back is claimed too, and names one push that was never committed.
--- keys: exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
+-- Also queues again the jobs whose wait is over, puts back what claim met in a list where it does not belong, brings a few
+-- experiments' ready queues in line in turn, so that what RQ's own tools put back is claimed too, names the first of
+-- them whose registries hold other than what is counted, and one push that was never committed.
+-- keys: exs:astray rq:queues exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
 local limit, interval, gap, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
 local touched = {}
+local SYNCED = 50 -- experiments looked at per call: about a millisecond
 
 local function queue_again()
   local due = redis.call('ZRANGEBYSCORE', LATER, 0, now, 'LIMIT', 0, limit)
@@ -18,6 +21,7 @@ local function queue_again()
     local job = load(id)
     if job and job.st == 'QUEUED' and job.ra then
       leave(job)
+      drop_blanks()
       requeue(job, now)
       touched[job.exp] = true
     else
@@ -65,19 +69,37 @@ local function end_lost()
   return lost
 end
 
+local function put_back()
+  local astray = redis.call('ZRANGE', ASTRAY, 0, limit - 1)
+  for _, id in ipairs(astray) do
+    redis.call('ZREM', ASTRAY, id)
+    local job = load(id)
+    if job and mend(id, now) then touched[job.exp] = true end
+  end
+  sync_all(touched)
+end
+
+-- The place to go on from, and the experiment that drifted.
 local function sync_some(from)
-  local names = redis.call('ZRANGE', EXPERIMENTS, from, from + 19)
-  for _, name in ipairs(names) do sync(name) end
-  return #names == 20 and from + 20 or 0
+  local names = redis.call('ZRANGE', EXPERIMENTS, from, from + SYNCED - 1)
+  local drifted = ''
+  for i, name in ipairs(names) do
+    sync(name)
+    if drifted == '' and drift(name) then drifted = name end
+    for _, queue in ipairs(queues_of(name)) do redis.call('SADD', RQ_QUEUES, RQ_QUEUE .. queue) end
+  end
+  return #names == SYNCED and from + SYNCED or 0, drifted
 end
 
 redis.call('DEL', 'exs:none') -- see renew
 local queued = queue_again()
 local pulse = redis.call('HMGET', PULSE, 'at', 'since', 'next')
 local last, since = number(pulse[1]), whole(pulse[2]) or now
-if now - last < interval and now >= last then return {0, 0, queued, ''} end
+if now - last < interval and now >= last then return {0, 0, queued, '', ''} end
 if now - last > gap or now < last then since = now end
-redis.call('HSET', PULSE, 'at', now, 'since', since, 'next', sync_some(number(pulse[3])))
+put_back()
+local after, drifted = sync_some(number(pulse[3]))
+redis.call('HSET', PULSE, 'at', now, 'since', since, 'next', after)
 local lost = now - since >= lease and end_lost() or 0
 local stale = redis.call('ZRANGEBYSCORE', STAGES, 0, now - tonumber(ARGV[11]), 'LIMIT', 0, 1)
-return {1, lost, queued, stale[1] or ''}
+return {1, lost, queued, stale[1] or '', drifted}

@@ -16,10 +16,7 @@ for i = #ARGV, 2, -1 do
   elseif not allowed(job, 'QUEUED') or ((job.st == 'DONE' or job.st == 'PRUNED') and not force) then
     kept = kept + 1
   else
-    remember(job)
-    leave(job)
-    redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
-      't0', 't1', 'ended_at', 'started_at', 'exc_info')
+    revive(job)
     if force then redis.call('HSET', RQ_JOB .. job.id, 'fo', 1) end
     requeue(job, now)
     touched[job.exp] = true

@@ -1,14 +1,22 @@
 --@ time
--- workers() -> {now_ms, {slot, flat fields, experiment or '', index or ''}, ...}: every registered slot. Writes nothing.
--- keys read: rq:workers rq:worker rq:job
+-- workers() -> {now_ms, {worker, flat fields, experiment or '', index or '', queues of ours or ''}, ...}: every registered
+-- worker; only a stock RQ worker has queues of ours, a slot listens on pools. Writes nothing.
+-- keys read: rq:workers rq:worker rq:job exs:queues
 local rows = {now_ms()}
+local function ours(f)
+  local found = {}
+  for queue in string.gmatch(not f.exs_node and f.queues or '', '[^,]+') do
+    if redis.pcall('HEXISTS', QUEUES .. string.gsub(queue, '~%d+$', ''), queue) == 1 then found[#found + 1] = queue end
+  end
+  return table.concat(found, ',')
+end
 for _, key in ipairs(redis.call('SMEMBERS', RQ_WORKERS)) do
   local fields = redis.pcall('HGETALL', key)
   if not fields.err and #fields > 0 then
-    local job
-    for i = 1, #fields, 2 do if fields[i] == 'current_job' then job = fields[i + 1] end end
-    local f = job and redis.pcall('HMGET', RQ_JOB .. job, 'origin', 'ix') or {}
-    rows[#rows + 1] = {string.sub(key, #RQ_WORKER + 1), fields, f[1] or '', f[2] or ''}
+    local f = {}
+    for i = 1, #fields, 2 do f[fields[i]] = fields[i + 1] end
+    local job = f.current_job and redis.pcall('HMGET', RQ_JOB .. f.current_job, 'origin', 'ix') or {}
+    rows[#rows + 1] = {string.sub(key, #RQ_WORKER + 1), fields, job[1] or '', job[2] or '', ours(f)}
   end
 end
 return rows

@@ -22,3 +22,18 @@ end
 
 -- Whether a job's end was asked for.
 local function unwanted(job) return job.wn == 'cancel' or job.wn == 'kill' end
+
+-- Asks the slot that holds a job to end it, twice: on RQ's channel (at once) and as a field that its next renewal
+-- returns (surely). kill overrides cancel, never the reverse.
+local function ask(job, want)
+  if not (job.wn == 'kill' and want == 'cancel') then redis.call('HSET', RQ_JOB .. job.id, 'wn', want) end
+  redis.call('PUBLISH', RQ_PUBSUB .. job.slot, cjson.encode({command = 'exs', want = want, job_id = job.id, attempt = job.at}))
+end
+
+-- Takes a job that is over out of its registry, to run again with its retries and crash budget restored.
+local function revive(job)
+  remember(job)
+  leave(job)
+  redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
+    't0', 't1', 'ended_at', 'started_at', 'exc_info')
+end

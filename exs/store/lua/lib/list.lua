@@ -4,6 +4,7 @@
 local SEARCH = 1000
 local blanks = {}
 
+-- The place of an id; nil and the place where it belongs when it is not where its index says.
 local function halve(key, id, ix, known)
   local low, high = 0, redis.call('LLEN', key) - 1
   while low <= high do
@@ -13,6 +14,7 @@ local function halve(key, id, ix, known)
     local stored = known[middle] or redis.pcall('HGET', RQ_JOB .. other, 'ix')
     if (type(stored) == 'number' and stored or type(stored) == 'string' and number(stored) or 0) < ix then low = middle + 1 else high = middle - 1 end
   end
+  return nil, low
 end
 
 local function unlist(queue, id, ix)

@@ -3,6 +3,9 @@
 local RQ = {QUEUED = 'queued', RUNNING = 'started', PAUSING = 'started', PAUSED = 'deferred', DONE = 'finished',
   PRUNED = 'finished', CRASHED = 'failed', CANCELED = 'canceled'}
 local REGISTRY = {PAUSED = RQ_DEFERRED, DONE = RQ_FINISHED, PRUNED = RQ_FINISHED, CRASHED = RQ_FAILED, CANCELED = RQ_CANCELED}
+-- What an experiment counts by itself, so that a registry to which RQ's clients wrote is found. DONE is what is left: it
+-- is the one state that every job passes.
+local COUNTED = {PAUSED = 'deferred', PRUNED = 'pruned', CRASHED = 'failed', CANCELED = 'canceled'}
 
 -- nil when there is no such job; a job whose state is none of ours is BROKEN, which may only be removed.
 local function load(id)
@@ -20,7 +23,9 @@ local function allowed(job, to) return ALLOWED[job.st .. '>' .. to] == true end
 local function committed(job) return redis.call('HEXISTS', QUEUES .. job.exp, job.q) == 1 end
 
 local function leave_all(job)
-  for _, registry in pairs(REGISTRY) do redis.call('ZREM', registry .. job.q, job.id) end
+  for state, registry in pairs(REGISTRY) do
+    if redis.call('ZREM', registry .. job.q, job.id) == 1 and COUNTED[state] and state ~= 'PRUNED' then count(job.exp, COUNTED[state], -1) end
+  end
   redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id)
   redis.call('LREM', RQ_QUEUE .. job.q, 0, job.id)
   if redis.call('ZREM', LATER, job.id) == 1 then count(job.exp, 'waiting', -1) end
@@ -33,7 +38,8 @@ end
 local function leave(job)
   if job.st == 'QUEUED' then
     if job.ra then
-      redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id)
+      -- RQ's scheduler queues what is due by itself.
+      if redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id) == 0 then unlist(job.q, job.id, job.ix) end
       redis.call('ZREM', LATER, job.id)
       redis.call('HDEL', RQ_JOB .. job.id, 'ra')
       count(job.exp, 'waiting', -1)
@@ -48,23 +54,31 @@ local function leave(job)
     leave_all(job)
   else
     redis.call('ZREM', REGISTRY[job.st] .. job.q, job.id)
-    if job.st == 'PRUNED' then count(job.exp, 'pruned', -1) end
+    if COUNTED[job.st] then count(job.exp, COUNTED[job.st], -1) end
   end
+end
+
+local function register(job, state, now)
+  local score = state == 'PAUSED' and job.ix or state == 'CANCELED' and math.floor(now / 1000) or -1
+  redis.call('ZADD', REGISTRY[state] .. job.q, score, job.id)
 end
 
 -- Puts a job that left its state into a final state or PAUSED; `fields` are stored with it.
 local function enter(job, state, now, fields)
-  local score = state == 'PAUSED' and job.ix or state == 'CANCELED' and math.floor(now / 1000) or -1
-  redis.call('ZADD', REGISTRY[state] .. job.q, score, job.id)
-  if state == 'PRUNED' then count(job.exp, 'pruned', 1) end
+  register(job, state, now)
+  if COUNTED[state] then count(job.exp, COUNTED[state], 1) end
   redis.call('HSET', RQ_JOB .. job.id, 'st', state, 'status', RQ[state], unpack(fields))
   if job.at then redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn') end
 end
 
--- Puts a job that left its state back to the front of its queue: what ran before has a lower index than what waits.
-local function requeue(job, now)
+local function set_queued(job, now)
   redis.call('HSET', RQ_JOB .. job.id, 'st', 'QUEUED', 'status', 'queued', 'enqueued_at', iso(now))
   redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'worker_name', 'ra')
+end
+
+-- Puts a job that left its state back to the front of its queue: what ran before has a lower index than what waits.
+local function requeue(job, now)
+  set_queued(job, now)
   redis.call('LPUSH', RQ_QUEUE .. job.q, job.id)
 end
 
