@@ -12,7 +12,8 @@ import click
 from exs.cli.session import host, user
 from exs.cli.sweep_options import SweepCommand
 from exs.errors import InputError, NotFound
-from exs.model import ExperimentRow, Json, NewJob, Pushed, Spec
+from exs.model import Json, NewJob, Spec
+from exs.rows import ExperimentRow, Pushed
 from exs.sweep.naming import directory_name
 from exs.sweep.template import placeholders
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from exs.cli.session import host, settings
 from exs.errors import NotFound
-from exs.model import HELD, Failure, JobRow
+from exs.model import HELD, Failure
+from exs.rows import JobRow
 from exs.view.jobs import selector
 
 if TYPE_CHECKING:

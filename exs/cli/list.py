@@ -11,7 +11,8 @@ from exs.cli.output import forms, show
 from exs.cli.selectors import status_option
 from exs.cli.session import open_store
 from exs.errors import InputError
-from exs.model import JobRow, JobState
+from exs.model import JobState
+from exs.rows import JobRow
 
 #: Finished experiments that `exs list` shows without -a.
 RECENT = 20

@@ -15,7 +15,8 @@ from exs.cli.patience import Patience
 from exs.cli.selectors import selected, selectors_argument, status_option
 from exs.cli.session import note, open_store
 from exs.errors import InputError, NotFound, RedisUnreachable
-from exs.model import FINAL, JobRow, JobState
+from exs.model import FINAL, JobState
+from exs.rows import JobRow
 from exs.view.jobs import place, selector, where
 from exs.view.text import safe, safe_lines
 

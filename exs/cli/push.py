@@ -13,7 +13,8 @@ from exs.cli.output import forms, show_json
 from exs.cli.session import check_pool, note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError
-from exs.model import DEFAULT_PRIORITY, JobState, NewJob, Pushed
+from exs.model import DEFAULT_PRIORITY, JobState, NewJob
+from exs.rows import Pushed
 from exs.sweep.model import Sweep
 from exs.view.pushed import record, summary
 from exs.view.text import safe

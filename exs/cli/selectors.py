@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.errors import NotFound
-from exs.model import ExperimentRow, JobRow, JobState
+from exs.model import JobState
+from exs.rows import ExperimentRow, JobRow
 
 if TYPE_CHECKING:
     from exs.store.store import Store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from exs.model import JobRow, JobState
+from exs.model import JobState
+from exs.rows import JobRow
 from exs.store import keys, records, rows
 from exs.store.connect import sentences
 from exs.store.look import Watchers

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 
 from exs.errors import InputError, NotFound
-from exs.model import ExperimentRow, JobRow, JobState, SlotRow
+from exs.model import JobState
+from exs.rows import ExperimentRow, JobRow, SlotRow
 from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.connect import sentences

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from exs.errors import InputError, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Pushed, Spec
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Spec
+from exs.rows import Pushed
 from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.scripts import Arg

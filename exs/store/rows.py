@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from exs.errors import BrokenRecord
-from exs.model import Claim, ExperimentRow, JobRow, JobState, Json, PastAttempt, SlotRow
+from exs.model import Claim, JobState, Json
+from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
 
 #: Fields that a list reads, in the order in which `jobs.lua` and `job.lua` are asked for them.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exs.model import JobRow, Json
+from exs.model import Json
+from exs.rows import JobRow
 from exs.view.text import cut, masked, safe, secret, shown
 
 #: Columns that every list of jobs has; a parameter or result of such a name is told apart by a prefix.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from exs.model import FINAL, HELD, ExperimentRow, JobRow, JobState, Json, PastAttempt, Spec
+from exs.model import FINAL, HELD, JobState, Json, Spec
+from exs.rows import ExperimentRow, JobRow, PastAttempt
 from exs.view import records
 from exs.view.columns import assignments
 from exs.view.experiments import active

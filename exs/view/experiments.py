@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from exs.model import FINAL, ExperimentRow, JobState, Json, SlotRow
+from exs.model import FINAL, JobState, Json
+from exs.rows import ExperimentRow, SlotRow
 from exs.view import records
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, plain

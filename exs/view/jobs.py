@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exs.model import HELD, ExperimentRow, JobRow, JobState, Json
+from exs.model import HELD, JobState, Json
+from exs.rows import ExperimentRow, JobRow
 from exs.view import records
 from exs.view.columns import Choice, assignments, cells, choose, column_of
 from exs.view.counts import counted

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from exs.model import ExperimentRow, JobRow, JobState, Json, Params, PastAttempt, SlotRow
+from exs.model import JobState, Json, Params
+from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow
 from exs.settings import masked_url
 from exs.view.text import masked_all, without_secrets
 from exs.view.when import iso

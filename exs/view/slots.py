@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from exs.model import Json, SlotRow
+from exs.model import Json
+from exs.rows import SlotRow
 from exs.view import records
 from exs.view.experiments import workers_line
 from exs.view.screen import Screen

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from exs import settings
-from exs.model import FINAL, JobRow, JobState, NewJob, Resources, Spec
+from exs.model import FINAL, JobState, NewJob, Resources, Spec
+from exs.rows import JobRow
 from exs.store.push import Origin
 from exs.store.store import Store, open_store
 from harness.node import EXS, Node, environment

@@ -9,7 +9,8 @@ from typing import Any
 
 import redis
 
-from exs.model import Claim, Failure, Fenced, JobState, NewJob, Offer, Outcome, Pushed, Resources, Spec
+from exs.model import Claim, Failure, Fenced, JobState, NewJob, Offer, Outcome, Resources, Spec
+from exs.rows import Pushed
 from exs.store import keys
 from exs.store.push import Origin, new_id
 from exs.store.store import Store

@@ -6,7 +6,8 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exs.model import Claim, Fenced, JobRow, JobState, Outcome, Resources
+from exs.model import Claim, Fenced, JobState, Outcome, Resources
+from exs.rows import JobRow
 from exs.store.store import Store
 from store.actors import CANCELED, CRASHED, DONE, PRUNED, Lab, Slot
 

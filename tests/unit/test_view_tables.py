@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exs.model import JobRow, PastAttempt, Pushed
+from exs.rows import JobRow, PastAttempt, Pushed
 from exs.view.columns import choose
 from exs.view.detail import ExperimentPage, JobPage
 from exs.view.experiments import ExperimentTable

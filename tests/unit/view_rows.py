@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exs.model import ExperimentRow, JobRow, JobState, Json, SlotRow
+from exs.model import JobState, Json
+from exs.rows import ExperimentRow, JobRow, SlotRow
 from exs.view.render import Listing
 from exs.view.screen import Screen
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exs.errors import ExsError, NotFound, RedisUnreachable
-from exs.model import JobRow
 from exs.paths import RunDir, safe_file_name
+from exs.rows import JobRow
 from exs.store.logs import LogChunk, LogRequest
 from exs.store.store import Store
 from exs_worker.rundir import working_directory

@@ -1,0 +1,128 @@
+"""What lists and pages show: a job, an experiment, a slot, a push. `store` makes them, `view` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exs.model import JobState, Json, Params
+
+
+@dataclass(frozen=True)
+class PastAttempt:
+    """An attempt that ended before the last one. Times as in JobRow."""
+
+    number: int
+    node: str = ""
+    gpus: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    failure: str = ""
+    detail: str = ""
+    exit_code: int | None = None
+    directory: str = ""
+    log: str = ""
+
+
+@dataclass
+class JobRow:
+    """Everything a list shows of one job. Times are Redis seconds since the epoch, 0.0 when there is none."""
+
+    id: str
+    experiment: str
+    index: int
+    state: JobState
+    name: str
+    params: Params
+    point: str = ""
+    spec: str = ""
+    commands: tuple[str, ...] = ()
+    attempt: str = ""
+    attempts: int = 0  #: attempts started so far
+    lost: int = 0  #: of which lost with their slot
+    node: str = ""
+    slot: str = ""
+    gpus: str = ""  #: "0" or "0,1"; "" for none
+    created_at: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    lease_late: float = 0.0  #: seconds by which the lease is late; > 0 is SUSPECT
+    retry_at: float = 0.0  #: when a job that waits for its next attempt is queued again
+    failure: str = ""
+    detail: str = ""
+    exit_code: int | None = None
+    result: Mapping[str, Json] = field(default_factory=dict)
+    directory: str = ""
+    log: str = ""
+    tail: str = ""
+    max_rss: int = 0
+    log_dropped: int = 0
+    want: str = ""
+    history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
+
+    @property
+    def seconds(self) -> float:
+        """Run time of the last attempt that has ended."""
+        return max(0.0, self.ended_at - self.started_at) if self.ended_at else 0.0
+
+
+@dataclass
+class ExperimentRow:
+    """One line of `exs list`."""
+
+    name: str
+    id: str  #: eight hex digits
+    user: str
+    host: str
+    source: str  #: the sweep file or command line it came from
+    kind: str  #: "run" or "pull"
+    pool: str
+    priority: int
+    created_at: float
+    jobs: int
+    counts: Mapping[JobState, int]
+    waiting_retry: int = 0
+    retries: int = 0
+    paused: bool = False
+    committed: bool = True
+    max_running: int | None = None
+    spec: str = ""  #: digest of the Spec pushed last, "" if there is none
+
+
+@dataclass
+class SlotRow:
+    """One line of `exs workers`."""
+
+    name: str
+    node: str
+    gpus: str
+    pools: tuple[str, ...]
+    state: str  #: "busy", "idle", "suspended", "gone"
+    job: str = ""
+    experiment: str = ""
+    index: int = -1
+    pid: int = 0
+    born_at: float = 0.0
+    seen_ago: float = 0.0  #: seconds since its last word
+    done: int = 0
+    failed: int = 0
+    version: str = ""
+    boot: str = ""
+    pid_start: int = 0  #: start of the process in clock ticks after boot, which tells it from a later one of that pid
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did, or what `plan` says it would do. Counts of points."""
+
+    experiment: str
+    id: str
+    new: int = 0
+    queued: int = 0  #: already waiting, running or paused
+    done: int = 0
+    crashed: int = 0
+    canceled: int = 0
+    forced: int = 0  #: finished before, queued again because that was asked for
+    gone: int = 0  #: in the queue but no longer in the file
+    duplicates: int = 0  #: identical points in the file, run once
+    first_ids: tuple[str, ...] = ()
