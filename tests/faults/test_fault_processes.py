@@ -81,7 +81,7 @@ def test_f4_the_agent_is_killed_while_its_slots_leave(fleet: Fleet) -> None:
     fleet.wait_running(job)
     slots = node.slots()
     os.kill(node.pid, signal.SIGTERM)
-    node.wait_for("finish their jobs")
+    node.wait_for("once more hands back")
     kill(node.pid)
     node.wait_for("the agent is gone")
     go.touch()

@@ -155,7 +155,7 @@ def test_f26_a_reply_is_lost_after_the_script_ran(fleet: Fleet, script: str) -> 
         proxy.drop_reply(sha(script).encode())
     if script == "release":
         os.kill(node.pid, signal.SIGTERM)
-        node.wait_for("finish their jobs")
+        node.wait_for("once more hands back")
         os.kill(node.pid, signal.SIGTERM)
         assert node.agent is not None and node.agent.wait(20) == 0
         assert [fleet.row(job).state for job in jobs] == [S.QUEUED] * 3

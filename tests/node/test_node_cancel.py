@@ -96,7 +96,7 @@ def test_exs_worker_stop(fleet: Fleet, now: bool) -> None:
     state = str(node.home / "state")
     stop = fleet.command("worker", "stop", *(["--now"] if now else []), EXS_STATE_DIR=state, EXS_REDIS_URL="")
     if not now:
-        node.wait_for("finish their jobs")
+        node.wait_for("once more hands back")
         go.touch()
     out, said = stop.communicate(timeout=30)
     assert stop.returncode == 0 and b"stopped 1 worker." in out, said

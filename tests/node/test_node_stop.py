@@ -24,7 +24,7 @@ def test_first_signal_finishes_the_job_and_takes_no_other(fleet: Fleet, how: sig
     first, second = fleet.push("until", fleet.root / "go", jobs=2)
     fleet.wait_running(first)
     os.killpg(node.pid, how)
-    node.wait_for("finish their jobs")
+    node.wait_for("1 slot finishes its job and leaves")
     (fleet.root / "go").touch()
     assert node.agent is not None and node.agent.wait(20) == 0
     assert (fleet.row(first).state, fleet.row(first).attempts) == (S.DONE, 1)
@@ -41,7 +41,7 @@ def test_second_signal_hands_the_job_back_unpunished(fleet: Fleet) -> None:
     attempt = fleet.wait_running(job).attempt
     fleet.wait_event("family")
     os.kill(node.pid, signal.SIGTERM)
-    node.wait_for("finish their jobs")
+    node.wait_for("once more hands back")
     os.kill(node.pid, signal.SIGTERM)
     assert node.agent is not None and node.agent.wait(20) == 0
     row = fleet.row(job)
@@ -136,7 +136,7 @@ def test_a_slot_that_is_told_to_leave_while_it_registers_leaves(fleet: Fleet) ->
     node.launch()
     fleet.wait(lambda: proxy.stalled, "a slot that registers")
     os.kill(node.pid, signal.SIGTERM)
-    node.wait_for("finish their jobs")
+    node.wait_for("once more hands back")
     proxy.go()
     assert node.agent is not None and node.agent.wait(20) == 0
     assert fleet.store.workers() == []
