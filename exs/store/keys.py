@@ -17,6 +17,7 @@ RQ's own keys, in RQ's own schema (measured with rq 2.12), written by our script
 | rq:scheduled:QUEUE        | zset | QUEUED jobs that wait for their next attempt, scored by due time |
 | rq:deferred:QUEUE         | zset | PAUSED, scored by index                                          |
 | rq:workers, rq:workers:P  | set  | slots, all and by pool P; written by RQ's registration           |
+| rq:workers:QUEUE          | set  | slots of its pool, for `rq info`; kept by reap                   |
 | rq:worker:SLOT            | hash | a slot: RQ's fields and ours; expires `WORKER_TTL` after its last word |
 | rq:suspended              | str  | set by `rq suspend`; claim obeys                                 |
 | rq:results:ID             | strm | written by a stock worker only; removed with the job             |

@@ -46,7 +46,7 @@ local function lease_to(id, f, nth)
   redis.call('HSET', job, 'st', 'RUNNING', 'status', 'started', 'at', attempt, 'worker_name', slot, 'started_at', at,
     'last_heartbeat', at, 'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 't0', now, 'an', nth)
   if nth > 1 then
-    redis.call('HDEL', job, 'ended_at', 't1', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'rm', 'lx', 'dr', 'lg')
+    redis.call('HDEL', job, 'ended_at', 't1', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'description', 'rm', 'lx', 'dr', 'lg')
   end
   redis.pcall('ZADD', RQ_WIP .. f[2], '+inf', id .. ':' .. attempt)
   redis.call('HSET', worker, 'state', 'busy', 'current_job', id, 'exs_at', attempt, 'last_heartbeat', at)

@@ -22,7 +22,7 @@ end
 keep('fc', o.failure) keep('fd', o.detail) keep('sg', o.signal) keep('dr', o.directory) keep('lg', o.log)
 keep('rm', o.max_rss) keep('lx', o.log_dropped) keep('rs', ARGV[5]) keep('tl', ARGV[6])
 if o.exit_code ~= cjson.null and o.exit_code ~= nil then f[#f + 1] = 'xc' f[#f + 1] = o.exit_code end
-if o.state == 'CRASHED' then keep('exc_info', o.detail) end
+if o.state == 'CRASHED' then keep('exc_info', o.detail) keep('description', o.detail) end
 
 local running = leave(job)
 local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'retries', 'max')

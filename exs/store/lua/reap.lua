@@ -1,4 +1,4 @@
---@ time number list ready state attempt lose drift mend
+--@ time number list ready state attempt lose drift mend shown
 -- reap(limit, interval_ms, gap_ms, lease_ms, lost_after_ms, share, lost_max_ms, budget, wait_ms, wait_max_ms, stage_ms)
 --   -> {ran, lost, queued, stale stage or '', one of the
 --   experiments to mend or ''}
@@ -9,7 +9,7 @@
 -- Also queues again the jobs whose wait is over, puts back what claim met in a list where it does not belong, brings a few
 -- experiments' ready queues in line in turn, so that what RQ's own tools put back is claimed too, names the first of
 -- them whose registries hold other than what is counted, and one push that was never committed.
--- keys: exs:astray rq:queues exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
+-- keys: exs:astray rq:queues rq:workers exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
 local limit, interval, gap, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
 local touched = {}
@@ -83,11 +83,11 @@ end
 local function sync_some(from)
   local names = redis.call('ZRANGE', EXPERIMENTS, from, from + SYNCED - 1)
   local drifted = ''
-  for i, name in ipairs(names) do
+  for _, name in ipairs(names) do
     sync(name)
     if drifted == '' and drift(name) then drifted = name end
-    for _, queue in ipairs(queues_of(name)) do redis.call('SADD', RQ_QUEUES, RQ_QUEUE .. queue) end
   end
+  show_some(names, now)
   return #names == SYNCED and from + SYNCED or 0, drifted
 end
 

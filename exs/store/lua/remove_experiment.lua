@@ -23,6 +23,7 @@ for i = 1, #queues, 2 do
   redis.call('SREM', RQ_QUEUES, RQ_QUEUE .. queue)
   redis.call('UNLINK', RQ_QUEUE .. queue, RQ_WIP .. queue, RQ_FINISHED .. queue, RQ_FAILED .. queue,
     RQ_CANCELED .. queue, RQ_SCHEDULED .. queue, RQ_DEFERRED .. queue)
+  if queue ~= pool then redis.call('UNLINK', RQ_WORKERS .. ':' .. queue) end
 end
 for _, segment in ipairs(segments) do redis.call('UNLINK', segment.key) end
 -- A job takes its point along; what is left in a bucket belongs to jobs that RQ's tools deleted, or to a push under way.

@@ -35,5 +35,5 @@ local function revive(job)
   remember(job)
   leave(job)
   redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
-    't0', 't1', 'ended_at', 'started_at', 'exc_info')
+    't0', 't1', 'ended_at', 'started_at', 'exc_info', 'description')
 end

@@ -10,7 +10,7 @@ local function lose(job, why, now, budget, wait, longest)
     enter(job, 'CANCELED', now, f)
   elseif lost >= budget then
     f[8], f[10] = 'poison', 'lost with its slot ' .. lost .. ' times; last: ' .. why
-    f[11], f[12] = 'exc_info', 'poison: ' .. why
+    f[11], f[12], f[13], f[14] = 'exc_info', 'poison: ' .. why, 'description', 'poison: ' .. why
     enter(job, 'CRASHED', now, f)
   else
     redis.call('HSET', RQ_JOB .. job.id, unpack(f))
