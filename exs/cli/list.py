@@ -9,7 +9,7 @@ import click
 
 from exs.cli.output import forms, show
 from exs.cli.selectors import status_option
-from exs.cli.session import open_store
+from exs.cli.session import note_strangers, open_store
 from exs.errors import InputError
 from exs.model import JobState
 from exs.rows import JobRow
@@ -71,6 +71,8 @@ def show_experiments(form: str | None, everything: bool = False, active: bool = 
     rows = store.experiments()
     finished = None if everything else 0 if active else RECENT
     show(ExperimentTable(rows, store.workers(), store.now(), finished), form)
+    if form is None:
+        note_strangers(store)
 
 
 def show_jobs(

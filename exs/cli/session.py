@@ -95,3 +95,9 @@ def note(line: str) -> None:
     from exs.view.text import safe
 
     print(safe(line), file=sys.stderr)
+
+
+def note_strangers(store: Store) -> None:
+    """Remark on stock RQ workers that take jobs of exs: each is put back, but a slot has to wait for it."""
+    for stranger in store.strangers():
+        note(f"{stranger}: it can run none of them, and reap puts them back. Start `exs worker` instead.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from exs.cli.output import forms, show
-from exs.cli.session import open_store, settings
+from exs.cli.session import note_strangers, open_store, settings
 
 
 @click.command("workers")
@@ -16,3 +16,5 @@ def command(form: str | None) -> None:
 
     store = open_store()
     show(SlotTable(store.workers(), store.now(), quiet=settings().timing.lease), form)
+    if form is None:
+        note_strangers(store)

@@ -121,7 +121,9 @@ def test_classes_of_rq_read_the_truth(lab: Lab, fleet: Fleet) -> None:
         }
         assert queue.count == len(read["queued"])
         for registry, ids in read.items():
-            there = {found[s][1] for s, shown in SHOWN.items() if shown.registry == registry and found[s][0] == queue.name}
+            there = {
+                found[s][1] for s, shown in SHOWN.items() if shown.registry == registry and found[s][0] == queue.name
+            }
             assert set(ids) == there, registry
     assert lab.store.audit() == []
 

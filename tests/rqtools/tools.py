@@ -129,7 +129,9 @@ class Dashboard(Tool):
 class Exporter(Tool):
     """rq-exporter, as Prometheus asks it."""
 
-    _SAMPLE = re.compile(r'rq_jobs\{queue="([^"]*)",status="JobStatus\.(\w+)"\} (\S+)|rq_jobs\{queue="([^"]*)",status="(\w+)"\} (\S+)')
+    _SAMPLE = re.compile(
+        r'rq_jobs\{queue="([^"]*)",status="JobStatus\.(\w+)"\} (\S+)|rq_jobs\{queue="([^"]*)",status="(\w+)"\} (\S+)'
+    )
     _WORKER = re.compile(r'rq_workers\{name="([^"]*)",queues="([^"]*)",state="([^"]*)"\} 1\.0')
 
     def __init__(self, programs: Path, redis_url: str, log: Path) -> None:
