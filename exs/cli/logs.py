@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.joblog import JobLog, Unreachable
+from exs.cli.output import show_json
 from exs.cli.patience import Patience
 from exs.cli.selectors import selected, selectors_argument, status_option
 from exs.cli.session import note, open_store
 from exs.errors import InputError, NotFound, RedisUnreachable
-from exs.model import FINAL, JobState
+from exs.model import FINAL, JobState, Json
 from exs.rows import JobRow
 from exs.view.jobs import place, selector, where
 from exs.view.text import safe, safe_lines
@@ -33,6 +34,7 @@ _LOOK = 0.3
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job is over.")
 @click.option("-n", "--tail", "lines", type=click.IntRange(min=0), metavar="N", help="The last N lines only.")
 @click.option("-c", "--command", "command_name", metavar="NAME", help="The log of this command; else of the last one.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document per job, with the log as text.")
 @click.option("--raw", is_flag=True, help="On a terminal too, every byte as the job wrote it.")
 def command(
     selectors: tuple[str, ...],
@@ -40,6 +42,7 @@ def command(
     follow: bool,
     lines: int | None,
     command_name: str | None,
+    as_json: bool,
     raw: bool,
 ) -> None:
     """What jobs printed, from whatever machine has it.
@@ -55,6 +58,12 @@ def command(
     if command_name is not None:
         for row in rows:
             _check_command(store, row, command_name)
+    if as_json:
+        if follow:
+            raise InputError("-f and --json were both given: a log that is followed has no end.", "Leave one out.")
+        for row in rows:
+            show_json(_document(store, row, command_name or "", lines))
+        return
     sink = _Sink(raw or not sys.stdout.isatty())
     for number, row in enumerate(rows):
         if len(rows) > 1:
@@ -95,6 +104,25 @@ class _Sink:
             if self._open_line:
                 self.text("\n")
             self._open_line = False
+
+
+def _document(store: Store, row: JobRow, name: str, lines: int | None) -> dict[str, Json]:
+    """A log for programs. `complete` is false when only its stored end could be had, or its last lines were wanted."""
+    log = JobLog(store, row, name)
+    complete = lines is None
+    try:
+        data = b"".join(chunk.data for chunk in log.pieces(0 if lines is None else log.start_of_last(lines)))
+    except Unreachable as error:
+        data, complete = _stored_end(row, error, lines), False
+    return {
+        "job": row.id,
+        "experiment": row.experiment,
+        "index": row.index,
+        "node": row.node or None,
+        "command": name or None,
+        "complete": complete,
+        "text": data.decode("utf-8", "backslashreplace"),
+    }
 
 
 def _print(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink) -> None:

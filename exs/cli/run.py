@@ -39,6 +39,7 @@ _NAMED = 8
 @click.option("--cpus", type=int, metavar="N", help="N slots without a GPU.")
 @click.option("-d", "--debug", is_flag=True, help="Run the first job alone, here, and show what it prints.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
+@click.option("--json", "as_json", is_flag=True, help="End with the jobs as JSON; all remarks go to standard error.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -49,6 +50,7 @@ def command(
     cpus: int | None,
     debug: bool,
     into: bool,
+    as_json: bool,
 ) -> None:
     """Push a sweep and run it here: one slot per GPU, or the file's `resource`, or one per core.
 
@@ -68,12 +70,13 @@ def command(
         context.exit(run_first(sweep, plans[0]))
     local.check(plans, dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT)))
     store = session.open_store()
-    name = _push(store, sweep, request, into, plans)
+    form = "json" if as_json else None
+    name = _push(store, sweep, request, into, plans, form)
     counts = store.counts(name)
     if any(number for state, number in counts.items() if state not in FINAL):
-        code = _work(store, name, sweep.pool, plans)
+        code = _work(store, name, sweep.pool, plans, form)
     else:
-        code = _ended(name, counts)
+        code = _ended(name, counts, form)
     context.exit(code)
 
 
@@ -107,12 +110,17 @@ def _for_here(sweep: Sweep) -> Iterator[NewJob]:
         yield job
 
 
-def _push(store: Store, sweep: Sweep, request: Request, into: bool, plans: Sequence[SlotPlan]) -> str:
+def _say(lines: Sequence[str], form: str | None) -> None:
+    for line in lines:
+        session.note(line) if form else session.put([line])
+
+
+def _push(store: Store, sweep: Sweep, request: Request, into: bool, plans: Sequence[SlotPlan], form: str | None) -> str:
     """Push what is new or did not succeed, say so; returns the name of the experiment."""
     again = (JobState.CRASHED, JobState.CANCELED)
     pushed = push(store, sweep, request, into=into, again=again, jobs=_for_here(sweep))
     line = summary("run", pushed, session.out_screen())
-    session.put([f"{line}  on {_slots(plans)}"])
+    _say([f"{line}  on {_slots(plans)}"], form)
     return pushed.experiment
 
 
@@ -122,7 +130,7 @@ def _slots(plans: Sequence[SlotPlan]) -> str:
     return ", ".join(plan.suffix for plan in plans)
 
 
-def _work(store: Store, name: str, pool: str, plans: Sequence[SlotPlan]) -> int:
+def _work(store: Store, name: str, pool: str, plans: Sequence[SlotPlan], form: str | None) -> int:
     """Work on the experiment until it is done or a person stops it; returns the exit code."""
     from exs.cli.attend import Attendance
     from exs_worker.local import LocalNode
@@ -130,8 +138,8 @@ def _work(store: Store, name: str, pool: str, plans: Sequence[SlotPlan]) -> int:
     node = LocalNode.start(session.connected_settings(), plans, pool, name)
     ending = Attendance(store, name, node).to_the_end()
     if ending.finished:
-        return _ended(name, ending.counts)
-    session.put([f"stopped: {counted(ending.counts, session.out_screen())}", f"  go on  {_same_again()}"])
+        return _ended(name, ending.counts, form)
+    _say([f"stopped: {counted(ending.counts, session.out_screen())}", f"  go on  {_same_again()}"], form)
     return EXIT_INTERRUPTED if ending.interrupted else EXIT_JOB_FAILED
 
 
@@ -139,8 +147,8 @@ def _same_again() -> str:
     return shlex.join(["exs", *sys.argv[1:]])
 
 
-def _ended(name: str, counts: Mapping[JobState, int]) -> int:
+def _ended(name: str, counts: Mapping[JobState, int], form: str | None) -> int:
     from exs.cli.list import show_jobs
 
-    show_jobs(name)
+    show_jobs(name, form)
     return EXIT_JOB_FAILED if counts.get(JobState.CRASHED) else EXIT_OK

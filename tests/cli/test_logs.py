@@ -56,6 +56,14 @@ def test_a_pipe_gets_every_byte(exs: Exs, lab: Lab) -> None:
     assert process.communicate(timeout=30) == (data, b"")
 
 
+def test_json_says_whose_log_it_is_and_whether_it_is_all_of_it(exs: Exs, lab: Lab) -> None:
+    ended(lab, b"one\ntwo\xff\n")
+    whole, end = exs.json("logs", "resnet/0"), exs.json("logs", "resnet/0", "--tail", "1")
+    assert (whole["experiment"], whole["index"], whole["complete"]) == ("resnet", 0, True)
+    assert (whole["text"], end["text"], end["complete"]) == ("one\ntwo\\xff\n", "two\\xff\n", False)
+    assert "Leave one out" in exs.both("logs", "-f", "resnet/0", "--json", code=2)[1]
+
+
 def test_a_terminal_gets_no_control_characters(exs: Exs, lab: Lab) -> None:
     ended(lab, HOSTILE)
     text = on_terminal(exs, "logs", "resnet/0").decode()

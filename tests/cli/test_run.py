@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -76,6 +77,12 @@ def test_it_ends_with_the_table_and_code_0(exs: Exs, store: Store, write: Callab
     assert lines[:2] == ["run quick: +3 new  on cpu0, cpu1", "quick  |  3 done"]
     assert sum("DONE" in line for line in lines) == 3
     assert nobody_works(store), "the slots have left"
+
+
+def test_json_is_all_that_standard_output_gets(exs: Exs, write: Callable[[str], str]) -> None:
+    out, err = exs.both("run", "--cpus", "2", "--json", write(QUICK))
+    assert [job["status"] for job in json.loads(out)["jobs"]] == ["DONE"] * 3
+    assert "run quick: +3 new" in err
 
 
 def test_a_crashed_job_is_code_1_and_runs_again_the_next_time(
