@@ -99,6 +99,9 @@ HISTORY = 100
 QUARANTINE = "exs:quarantine"
 #: zset: ID -> ms. Jobs of ours that claim met in a list where their state says they do not belong, for reap.
 ASTRAY = "exs:astray"
+#: hash per NAME: how far a look at all its jobs has come, after RQ's clients moved some. Lives MEND_TTL after a step.
+MEND = "exs:mend:"
+MEND_TTL = 600
 #: zset: name of a stock RQ worker -> ms at which a job that it took was put back; kept `STRANGER_TTL` seconds.
 STRANGERS = "exs:strangers"
 STRANGER_TTL = 3600

@@ -132,7 +132,7 @@ class Holders(Menders):
         """Mend the experiment that a reap names. What keeps that from being done keeps nobody from working on."""
         if reaped[4]:
             with contextlib.suppress(ExsError):
-                self.mend(records.text(reaped[4]))
+                self.mend(records.text(reaped[4]), self.settings.timing.renew / 4)
 
     def _claim_args(self, offer: Offer, attempt: str) -> Sequence[Arg]:
         return (

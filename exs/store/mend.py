@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from exs.store import keys, records
@@ -9,13 +10,9 @@ from exs.store.base import Base
 from exs.store.connect import sentences
 
 #: Jobs that one script call looks at: about 2 ms of Redis.
-_PAGE = 500
+_PAGE = 300
 #: The same where each is likely to be moved.
-_MARKED = 100
-#: Looks at all jobs of an experiment, when others go on to move them.
-_ROUNDS = 4
-#: Calls in a row for what is marked; a stock worker may take again as fast as jobs are put back.
-_CALLS = 50
+_MARKED = 50
 
 
 @dataclass(frozen=True)
@@ -34,22 +31,17 @@ class Stranger:
 class Menders(Base):
     """Puts jobs back, and says who took them."""
 
-    def mend(self, name: str) -> int:
-        """Put every job of NAME back where its state says; returns how many were not there.
+    def mend(self, name: str, seconds: float = 60.0) -> None:
+        """Put the jobs of NAME back where their states say, for at most so long; the next reap goes on.
 
         What a person asked for through RQ's tools is honoured: cancel, requeue, delete.
         """
-        mended = found = 0
-        for _ in range(_ROUNDS):
-            n, amiss, drift = self._mend_marked(name)
-            mended += n
-            if not amiss and not found:
-                break
-            found, pruned = self._look_at_all(name)
-            mended += found
-            if not found and self._call("settle", name, drift, pruned):
-                break
-        return mended
+        deadline = time.monotonic() + seconds
+        found, more = 1, 0
+        while found and time.monotonic() < deadline:
+            found, more = self._call("mend_marked", name, _MARKED)
+        while more and time.monotonic() < deadline:
+            more = self._call("mend", name, _PAGE)
 
     def strangers(self) -> list[Stranger]:
         """Stock RQ workers on queues of ours, by name."""
@@ -65,22 +57,3 @@ class Menders(Base):
             )
             for name in sorted({*listening, *took})
         ]
-
-    def _mend_marked(self, name: str) -> tuple[int, bool, str]:
-        """Put back what RQ's clients left a mark on, which is nearly everything: how many, is some left, the drift."""
-        mended = 0
-        for _ in range(_CALLS):
-            n, amiss, drift = self._call("mend_marked", name, _MARKED)
-            mended += n
-            if not n:
-                break
-        return mended, bool(amiss), records.text(drift)
-
-    def _look_at_all(self, name: str) -> tuple[int, int]:
-        """How many jobs were put back or forgotten, and how many are PRUNED."""
-        at = mended = pruned = 0
-        while at >= 0:
-            at, n, seen = self._call("mend", name, at, _PAGE)
-            mended += n
-            pruned += seen
-        return mended, pruned

@@ -1,4 +1,4 @@
-"""What `rq info`, rq-dashboard, rq-exporter and rq's own classes show of exs: four states of theirs for eight of ours."""
+"""What `rq info`, rq-dashboard, rq-exporter and rq's own classes show of exs: their states for our eight."""
 
 from __future__ import annotations
 

@@ -129,9 +129,7 @@ class Dashboard(Tool):
 class Exporter(Tool):
     """rq-exporter, as Prometheus asks it."""
 
-    _SAMPLE = re.compile(
-        r'rq_jobs\{queue="([^"]*)",status="JobStatus\.(\w+)"\} (\S+)|rq_jobs\{queue="([^"]*)",status="(\w+)"\} (\S+)'
-    )
+    _SAMPLE = re.compile(r'rq_jobs\{queue="([^"]*)",status="(?:JobStatus\.)?(\w+)"\} (\S+)')
     _WORKER = re.compile(r'rq_workers\{name="([^"]*)",queues="([^"]*)",state="([^"]*)"\} 1\.0')
 
     def __init__(self, programs: Path, redis_url: str, log: Path) -> None:
@@ -142,7 +140,7 @@ class Exporter(Tool):
         """Queue -> status -> number of jobs, zeros left out."""
         found: dict[str, dict[str, int]] = {}
         for sample in self._SAMPLE.finditer(self.get("/metrics")):
-            queue, status, number = (part for part in sample.groups() if part is not None)
+            queue, status, number = sample.groups()
             found.setdefault(queue, {})
             if float(number):
                 found[queue][status.lower()] = int(float(number))

@@ -1,10 +1,11 @@
 --@ time number list ready state attempt drift mend segments
--- mend(name, from, limit) -> {next or -1, mended, pruned seen}: looks at the jobs of NAME from that index on, `limit` of them,
--- puts back those that RQ's clients moved and forgets those that they deleted. `next` is where the next call starts.
--- keys: exs:exp exs:queues exs:jobs rq:* exs:leases exs:later exs:strangers and those of sync
-local name, from, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+-- mend(name, limit) -> 1 while there is more to do, else 0: looks at the next `limit` jobs of NAME, puts back those that
+-- RQ's clients moved and forgets those that they deleted. Where it is stands in exs:mend, so that whoever reaps goes on. A
+-- pass that found nothing takes what the registries hold as the counts, unless they moved meanwhile; that wants another pass.
+-- keys: exs:mend exs:exp exs:queues exs:jobs rq:* exs:leases exs:later exs:strangers and those of sync
+local name, limit = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
-local mended, pruned = 0, 0
+local mended, forgotten, pruned = 0, 0, 0
 local queues = queues_of(name)
 redis.call('DEL', 'exs:none') -- see renew
 
@@ -21,7 +22,7 @@ local function forget(segment, place, id)
   redis.call('ZREM', LATER, id)
   redis.call('DEL', ATTEMPTS .. id, RQ_RESULTS .. id)
   for _, queue in ipairs(queues) do clear({id = id, q = queue}) end
-  mended = mended + 1
+  forgotten = forgotten + 1
 end
 
 -- The ids of each list around an index: one look there instead of one search per job.
@@ -56,7 +57,7 @@ local function look(segment, first, last)
   end
 end
 
-local function in_turn()
+local function in_turn(from)
   for _, segment in ipairs(segments_of(name)) do
     local length = redis.pcall('LLEN', segment.key)
     local first = math.max(from - segment.base, 0)
@@ -68,6 +69,24 @@ local function in_turn()
   return -1
 end
 
-local after = in_turn()
+-- What this pass has found so far, with what this call adds; `drift` is how NAME stood when it began.
+local key = MEND .. name
+local f = redis.call('HMGET', key, 'at', 'mended', 'forgotten', 'pruned', 'drift')
+local _, began = drift(name)
+began = f[5] or began
+local after = in_turn(number(f[1]))
+drop_blanks()
 sync(name)
-return {after, mended, pruned}
+mended, forgotten, pruned = mended + number(f[2]), forgotten + number(f[3]), pruned + number(f[4])
+local function go_on(at, m, g, p, text)
+  redis.call('HSET', key, 'at', at, 'mended', m, 'forgotten', g, 'pruned', p, 'drift', text)
+  redis.call('EXPIRE', key, MEND_TTL)
+  return 1
+end
+if after >= 0 then return go_on(after, mended, forgotten, pruned, began) end
+local amiss, text = drift(name)
+local quiet = mended + forgotten == 0 and text == began
+if not quiet and (amiss or forgotten > 0) then return go_on(0, 0, 0, 0, text) end
+if quiet then settle(name, pruned) end
+redis.call('DEL', key)
+return 0

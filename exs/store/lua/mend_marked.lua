@@ -1,5 +1,5 @@
 --@ time number list ready state attempt drift mend
--- mend_marked(name, limit) -> {mended, whether NAME is still amiss, its drift}: puts back the jobs of NAME that RQ's clients gave away by a mark of
+-- mend_marked(name, limit) -> {mended, 1 if that left something to `mend`, else 0}: puts back the jobs of NAME that RQ's clients gave away by a mark of
 -- theirs: a score of its own, a list of its own, an end of a list. At most `limit` per mark and queue.
 -- keys: exs:queues rq:* exs:leases exs:later exs:strangers and those of sync
 local name, limit = ARGV[1], tonumber(ARGV[2])
@@ -49,5 +49,4 @@ for _, queue in ipairs(queues_of(name)) do
   at_ends(queue)
 end
 sync(name)
-local amiss, text = drift(name)
-return {mended, amiss and 1 or 0, text}
+return {mended, (drift(name) or redis.call('EXISTS', MEND .. name) == 1) and 1 or 0}

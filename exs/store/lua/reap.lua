@@ -9,7 +9,7 @@
 -- Also queues again the jobs whose wait is over, puts back what claim met in a list where it does not belong, brings a few
 -- experiments' ready queues in line in turn, so that what RQ's own tools put back is claimed too, names the first of
 -- them whose registries hold other than what is counted, and one push that was never committed.
--- keys: exs:astray rq:queues rq:workers exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
+-- keys: exs:astray exs:mend rq:queues rq:workers exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
 local limit, interval, gap, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
 local touched = {}
@@ -85,7 +85,7 @@ local function sync_some(from)
   local drifted = ''
   for _, name in ipairs(names) do
     sync(name)
-    if drifted == '' and drift(name) then drifted = name end
+    if drifted == '' and (drift(name) or redis.call('EXISTS', MEND .. name) == 1) then drifted = name end
   end
   show_some(names, now)
   return #names == SYNCED and from + SYNCED or 0, drifted

@@ -51,3 +51,14 @@ local function drift(name)
   local text = table.concat(off, ' ')
   return string.find(text, '[1-9]') ~= nil, text .. ' ' .. number(e[3])
 end
+
+-- Takes what stands there as what is counted.
+local function settle(name, pruned)
+  local found = standing(name)
+  local jobs = number(redis.call('HGET', EXPERIMENT .. name, 'jobs'))
+  if not found then return end
+  local f = {'astray', jobs - found.total, 'pruned', pruned}
+  for _, registry in ipairs(REGISTRIES) do f[#f + 1] = registry[2] f[#f + 1] = found[registry[2]] or 0 end
+  redis.call('HSET', EXPERIMENT .. name, unpack(f))
+  sync(name)
+end

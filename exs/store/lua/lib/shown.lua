@@ -1,6 +1,6 @@
 -- Lets `rq info` show the slots, which listen on pools, at the queues that they serve: it asks each queue who listens.
 -- At most so many names are compared in one script, so that a large fleet is shown in turns.
-local NAMES = 3000
+local NAMES = 1000
 
 -- What one experiment costs of them. A queue that RQ's clients took off the list of queues is listed again.
 local function show(name)
