@@ -47,6 +47,18 @@ class RedisRefused(RedisUnreachable):
     """Redis answers, but cannot take the write: no memory, no disk, read-only, not permitted."""
 
 
+class OtherSchema(RedisRefused):
+    """The queue in Redis is of another version of exs. To wait does not help, and to go on would damage it."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, found: str, spoken: str) -> None:
+        super().__init__(
+            f"this Redis holds a queue of schema {found}, and this exs speaks {spoken}.",
+            "Use the same version of exs on every machine: pip install --upgrade exs",
+        )
+
+
 class Refused(ExsError):
     """Understood and possible, but not safe: another user's experiment, an open Redis, a taken GPU."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from exs.cli.session import note, settings
-from exs.errors import RedisUnreachable
+from exs.errors import OtherSchema, RedisUnreachable
 
 Answer = TypeVar("Answer")
 
@@ -31,8 +31,10 @@ class Patience:
                 return answer
 
     def failed(self, error: RedisUnreachable) -> None:
-        """Let a moment pass before the next try; raises `error` when Redis has been away too long."""
+        """Let a moment pass before the next try; raises `error` when waiting is in vain or has been too long."""
         timing = settings().timing
+        if isinstance(error, OtherSchema):
+            raise error
         if self._since is None:
             self._since = time.monotonic()
             self._remark(f"{error.message} Still waiting.")

@@ -15,8 +15,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from exs.errors import InputError, RedisRefused, RedisUnreachable
+from exs.errors import InputError, OtherSchema, RedisRefused, RedisUnreachable
 from exs.settings import Timing, masked_url
+from exs.store import keys
 
 _ADDRESS = re.compile(r"Error -?\d+ connecting to \S+\. (?=\S)")
 _CHECK = "Is EXS_REDIS_URL right, and the server up?"
@@ -90,6 +91,9 @@ _REFUSALS = {
 
 def _refusal(where: str, error: redis.exceptions.ResponseError) -> RedisRefused:
     text = f"{type(error).__name__} {error}"
+    _, other, found = text.partition(keys.OTHER_SCHEMA)
+    if other:
+        return OtherSchema(found.split()[0][:20], keys.SCHEMA_VERSION)
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         text = "OOM"
     elif isinstance(error, redis.exceptions.NoPermissionError):

@@ -30,7 +30,10 @@ from __future__ import annotations
 
 import re
 
+#: Of this page. A script that finds another one in Redis does nothing and answers `OTHER_SCHEMA` and what it found.
+#: A dump of each is kept in tests/data and must load.
 SCHEMA_VERSION = "1"
+OTHER_SCHEMA = "OTHERSCHEMA "
 
 #: Seconds after which a slot that says nothing vanishes from `workers`.
 WORKER_TTL = 480
@@ -59,7 +62,7 @@ RQ_INTERMEDIATE = ":intermediate"
 RQ_EXECUTIONS = "rq:executions:"
 RQ_EXECUTION = "rq:execution:"
 
-#: string. Version of this page; written by the first push or node, checked by every later one.
+#: string. Version of this page; written by the first push or node, checked by every script.
 SCHEMA = "exs:schema"
 #: zset NAME -> creation time in ms. Every committed experiment.
 EXPERIMENTS = "exs:experiments"

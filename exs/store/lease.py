@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from exs.errors import BrokenRecord, ExsError, Refused
+from exs.errors import BrokenRecord, ExsError, OtherSchema
 from exs.model import Claim, Fenced, Offer, Outcome, Renewed, Spec
 from exs.store import keys, records, rows
 from exs.store.connect import sentences
@@ -32,10 +32,7 @@ class Holders(Menders):
             self._client.setnx(keys.SCHEMA, keys.SCHEMA_VERSION)
             schema = self._client.get(keys.SCHEMA)
             if schema is not None and records.text(schema) != keys.SCHEMA_VERSION:
-                raise Refused(
-                    f"this Redis holds a queue of schema {records.text(schema)}, not {keys.SCHEMA_VERSION}.",
-                    "Use the same version of exs on every machine.",
-                )
+                raise OtherSchema(records.text(schema), keys.SCHEMA_VERSION)
             known = self._client.hget(keys.NODE + node, "machine")
             if known is not None and records.text(known) != machine:
                 node = f"{node}-{machine[:4]}"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Spec
 from exs.rows import Pushed
-from exs.store import keys, records, rows
+from exs.store import records, rows
 from exs.store.base import Base
 from exs.store.scripts import Arg
 
@@ -212,11 +212,6 @@ def _refuse(name: str, reply: list[bytes]) -> None:
         raise Refused(f"experiment {name} is a {shown[0]} experiment.", "Choose another with --name.")
     if code == b"archived":
         raise Refused(f"experiment {name} is archived.", f"exs unarchive {name}, or choose another with --name.")
-    if code == b"schema":
-        raise Refused(
-            f"this Redis holds a queue of schema {shown[0]}, this exs speaks {keys.SCHEMA_VERSION}.",
-            "Use the same version of exs everywhere.",
-        )
     raise Refused(f"another push of {name} took over.", "Push again: what is there is kept.")
 
 

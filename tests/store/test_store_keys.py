@@ -53,10 +53,10 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
 def test_every_name_on_the_page_is_used() -> None:
     import inspect
 
-    from exs.store import audit, lease, logs, look, push, scripts
+    from exs.store import audit, connect, lease, logs, look, push, scripts
 
     text = "".join(path.read_text() for path in scripts._LUA.rglob("*.lua"))
-    python = "".join(inspect.getsource(module) for module in (audit, lease, logs, look, push))
+    python = "".join(inspect.getsource(module) for module in (audit, connect, lease, logs, look, push))
     unused = [
         name
         for name, value in vars(keys).items()

@@ -242,13 +242,6 @@ class TestRefusals:
             lab.push(2)
         assert lab.slot().claim() is None
 
-    def test_of_another_schema(self, lab: Lab) -> None:
-        lab.client.set(keys.SCHEMA, "99")
-        with pytest.raises(Refused, match="schema 99"):
-            lab.push(1)
-        with pytest.raises(Refused, match="schema 99"):
-            lab.store.node_up("n", "b", "m", 1)
-
 
 def test_text_that_is_not_utf8_does_not_stop_a_push(lab: Lab) -> None:
     odd = Origin("ann", "laptop", "/data/\udcff.yaml")

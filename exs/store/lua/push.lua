@@ -6,7 +6,7 @@
 -- until the last batch commits it.
 -- A point that the experiment has already is counted by the state of its job, never queued twice.
 -- keys: exs:schema exs:exp exs:stage(s) exs:points exs:jobs exs:spec exs:queues exs:order exs:ready rq:job rq:queue rq:queues
--- codes: ok, then new jobs_before {state, n ...} {collected ids} {some new ids} | schema | taken user source | kind | archived | busy ms
+-- codes: ok, then new jobs_before {state, n ...} {collected ids} {some new ids} | taken user source | kind | archived | busy ms
 --   | stale (discard it first) | lost (another push took over) | id (eight digits taken, choose others)
 local m = cjson.decode(ARGV[1])
 local now = now_ms()

@@ -3,9 +3,7 @@
 -- nil, or the answer that refuses it. A stage whose push says nothing any more is discarded, not continued: the file
 -- may have been edited since, and what it no longer holds must not be queued.
 local function refuse(m, now)
-  local schema = redis.call('GET', SCHEMA)
-  if schema and schema ~= SCHEMA_VERSION then return {'schema', schema} end
-  if not schema then redis.call('SET', SCHEMA, SCHEMA_VERSION) end
+  redis.call('SETNX', SCHEMA, SCHEMA_VERSION)
   local e = redis.call('HMGET', EXPERIMENT .. m.name, 'user', 'source', 'kind', 'archived')
   if e[1] then
     if e[3] ~= m.kind then return {'kind', e[3]} end
