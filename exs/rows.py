@@ -112,6 +112,15 @@ class SlotRow:
 
 
 @dataclass(frozen=True)
+class UnusedGpu:
+    """A GPU of some node that gets no job. `why` is one line for people."""
+
+    node: str
+    gpu: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Pushed:
     """What a push did, or what `plan` says it would do. Counts of points."""
 

@@ -45,6 +45,8 @@ class Timing:
     socket_timeout: float = 4.0
     #: Pause of a slot between two tries while Redis is away.
     reconnect: float = 0.5
+    #: How often a node looks who else computes on its GPUs, and whether they still answer: some ms of NVML per look.
+    gpu_check: float = 5.0
     #: An uncommitted push older than this is removed by the janitor.
     push_ttl: float = 3600.0
 

@@ -70,7 +70,7 @@ def show_experiments(form: str | None, everything: bool = False, active: bool = 
     store = open_store()
     rows = store.experiments()
     finished = None if everything else 0 if active else RECENT
-    show(ExperimentTable(rows, store.workers(), store.now(), finished), form)
+    show(ExperimentTable(rows, store.workers(), store.now(), finished, store.unused_gpus()), form)
     if form is None:
         note_strangers(store)
 

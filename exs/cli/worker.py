@@ -23,6 +23,7 @@ from exs.model import DEFAULT_POOL
 @click.option("--only", default="", metavar="NAME", help="Take jobs of this experiment alone.")
 @click.option("--workdir", default="", metavar="DIR", help="Run every job in DIR instead of where it was pushed from.")
 @click.option("--node", default="", metavar="NAME", help="Name of this machine in lists. [default: its host name]")
+@click.option("--share-gpus", is_flag=True, help="Use a GPU though processes of others compute on it.")
 @click.option("--insecure", is_flag=True, help="Serve a Redis that everybody on the network can write to.")
 @click.pass_context
 def command(
@@ -35,6 +36,7 @@ def command(
     only: str,
     workdir: str,
     node: str,
+    share_gpus: bool,
     insecure: bool,
 ) -> None:
     """Run jobs on this machine: one slot per GPU, until told to stop.
@@ -62,7 +64,9 @@ def command(
         settings = replace(settings, node=session.check_node(node, "--node"))
     for pool in pools:
         session.check_pool(pool, "--pool")
-    context.exit(serve.serve(settings, plans, pools or (DEFAULT_POOL,), only=only, workdir=workdir))
+    context.exit(
+        serve.serve(settings, plans, pools or (DEFAULT_POOL,), only=only, workdir=workdir, share_gpus=share_gpus)
+    )
 
 
 @command.command()

@@ -15,6 +15,7 @@ def command(form: str | None) -> None:
     from exs.view.slots import SlotTable
 
     store = open_store()
-    show(SlotTable(store.workers(), store.now(), quiet=settings().timing.lease), form)
+    quiet = settings().timing.lease
+    show(SlotTable(store.workers(), store.now(), quiet, store.unused_gpus()), form)
     if form is None:
         note_strangers(store)

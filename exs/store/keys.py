@@ -115,6 +115,8 @@ IDLE = "exs:idle:"
 WAKE = "exs:wake:"
 #: hash per node: boot, machine, pid, at (ms). Written by the agent when it starts.
 NODE = "exs:node:"
+#: hash: `NODE|GPU` -> `until|why`: GPUs that get no job, as their agents say; believed until that ms.
+UNUSED = "exs:unused"
 #: hash: at (ms of the last reap), since (ms since when the fleet has been in unbroken contact).
 PULSE = "exs:pulse"
 #: list per node: requests for a piece of a log. Lives a minute.

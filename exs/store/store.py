@@ -7,6 +7,7 @@
     steering    cancel  retry  remove  remove_experiment                              steer.py
     repair      mend  strangers                                                       mend.py
     doctor      audit                                                                 audit.py
+    gpus        gpus_unused  unused_gpus                                          gpus.py
     logs        ask_log  next_log_request  answer_log                                 logs.py
     all         now  ping                                                             base.py
 
@@ -19,13 +20,14 @@ from __future__ import annotations
 from exs.settings import Settings
 from exs.store.audit import Auditor
 from exs.store.connect import connect
+from exs.store.gpus import Gpus
 from exs.store.lease import Holders
 from exs.store.logs import Logs
 from exs.store.push import Producers
 from exs.store.steer import Steering
 
 
-class Store(Producers, Holders, Auditor, Steering, Logs):
+class Store(Producers, Holders, Auditor, Steering, Gpus, Logs):
     """One connection to the queue; see the module's page for what it can do."""
 
 

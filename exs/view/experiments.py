@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exs.model import FINAL, JobState, Json
-from exs.rows import ExperimentRow, SlotRow
+from exs.rows import ExperimentRow, SlotRow, UnusedGpu
 from exs.view import records
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, plain
@@ -25,6 +25,7 @@ class ExperimentTable:
     slots: Sequence[SlotRow]
     now: float
     finished: int | None = None
+    unused: Sequence[UnusedGpu] = ()
 
     def lines(self, screen: Screen) -> Iterator[str]:
         rows = self._shown()
@@ -39,6 +40,7 @@ class ExperimentTable:
         if hidden:
             yield screen.paint(f"+ {hidden} finished: exs list{' -a' if self.finished else ''}", "dim")
         yield workers_line(self.slots)
+        yield from unused_lines(self.unused)
         if any(row.counts.get(_S.QUEUED, 0) and row.kind != "pull" for row in rows) and not self._alive():
             yield "jobs wait, but no worker is running. Start one: exs worker"
 
@@ -46,6 +48,7 @@ class ExperimentTable:
         return {
             "experiments": [records.experiment(row) for row in self._shown()],
             "workers": records.slot_counts(self.slots),
+            "unused_gpus": [records.unused_gpu(row) for row in self.unused],
         }
 
     def records(self) -> Iterator[Mapping[str, Json]]:
@@ -98,6 +101,11 @@ class ExperimentTable:
 def active(row: ExperimentRow) -> bool:
     """True if something of it runs, waits or is paused."""
     return any(number for state, number in row.counts.items() if state not in FINAL)
+
+
+def unused_lines(gpus: Sequence[UnusedGpu]) -> Iterator[str]:
+    """One line for each GPU that gets no job, and why."""
+    return (f"GPU {safe(row.gpu)} of {safe(row.node)} gets no job: {safe(row.why)}" for row in gpus)
 
 
 def workers_line(slots: Sequence[SlotRow]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from exs.model import JobState, Json, Params
-from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow
+from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow, UnusedGpu
 from exs.settings import masked_url
 from exs.view.text import masked_all, without_secrets
 from exs.view.when import iso
@@ -113,6 +113,11 @@ def slot(row: SlotRow, now: float) -> dict[str, Json]:
         "failed": row.failed,
         "version": row.version or None,
     }
+
+
+def unused_gpu(row: UnusedGpu) -> dict[str, Json]:
+    """One GPU that gets no job."""
+    return {"node": row.node, "gpu": row.gpu, "why": row.why}
 
 
 def slot_counts(slots: Sequence[SlotRow]) -> dict[str, int]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exs.model import Json
-from exs.rows import SlotRow
+from exs.rows import SlotRow, UnusedGpu
 from exs.view import records
-from exs.view.experiments import workers_line
+from exs.view.experiments import unused_lines, workers_line
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, plain
 from exs.view.text import safe
@@ -19,16 +19,19 @@ _STATE_STYLE = {"busy": "cyan", "idle": "green", "suspended": "yellow", "gone": 
 
 @dataclass
 class SlotTable:
-    """`rows` sorted by node and slot; `now` is Redis time, `quiet` the seconds of silence worth a note."""
+    """`rows` sorted by node and slot; `now` is Redis time, `quiet` the seconds of silence worth a note.
+    `unused`: GPUs that get no job."""
 
     rows: Sequence[SlotRow]
     now: float
     quiet: float
+    unused: Sequence[UnusedGpu] = ()
 
     def lines(self, screen: Screen) -> Iterator[str]:
         if self.rows:
             yield from plain(self._columns(), screen)
         yield workers_line(self.rows)
+        yield from unused_lines(self.unused)
         if not self.rows:
             yield "start one on each machine: exs worker"
 
@@ -36,6 +39,7 @@ class SlotTable:
         return {
             "workers": [records.slot(row, self.now) for row in self.rows],
             "counts": records.slot_counts(self.rows),
+            "unused_gpus": [records.unused_gpu(row) for row in self.unused],
         }
 
     def records(self) -> Iterator[Mapping[str, Json]]:

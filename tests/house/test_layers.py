@@ -43,7 +43,7 @@ STARTERS = {
     "exs/server/launch.py",
     "exs/server/binary.py",
     "workers/exs_worker/launch.py",
-    "workers/exs_worker/agent.py",
+    "workers/exs_worker/seat.py",
 }
 #: Modules for which the import of what a node needs stands inside functions: a laptop has no need of it.
 LAZY = "cli"

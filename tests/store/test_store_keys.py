@@ -33,6 +33,7 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
     slot.must_claim()
     store.cancel([slot.must_claim().job])
     store.retry([row.id for row in store.jobs("e") if row.state.value == "DONE"], force=True)
+    store.gpus_unused("s1-node", {"0": "busy"}, 9.0)
     store.ask_log("s1-node", "job", "", 0, 10, 0.01)
     request = store.next_log_request("s1-node", 1.0)
     assert request is not None

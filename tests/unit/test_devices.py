@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,9 +12,12 @@ from typing import Any
 import pytest
 
 from exs.errors import InputError
-from exs_worker.devices import GIB, Device, DeviceError, Discovery, DriverNvml, FakeNvml, discover, open_nvml
+from exs_worker import gpuwatch, proctree
+from exs_worker.devices import Device, DeviceError, Discovery, DriverNvml, Health, discover, open_nvml
+from exs_worker.fakegpus import GIB, FakeNvml
 from exs_worker.gpulock import GpuLock
 from exs_worker.slotplan import SlotPlan, index_note, plan_slots
+from exs_worker.strangers import strangers
 
 UUIDS = [f"GPU-{letter * 8}-1111-2222-3333-444444444444" for letter in "abcd"]
 FOUR = Discovery(tuple(Device(index, uuid, "X", (index + 1) * GIB) for index, uuid in enumerate(UUIDS)))
@@ -93,6 +98,85 @@ def test_f40_a_machine_without_a_driver_is_no_error() -> None:
     found = discover(SimpleNamespace(count=lambda: DriverNvml(NoDriver()).count()))  # type: ignore[arg-type]
     assert (found.nvml, found.devices) == (False, ())
     assert "Driver Not Loaded" in found.why
+
+
+class Failing(Driver):
+    """GPU-0 answers with what is set; the driver has one thing to report."""
+
+    def __init__(self) -> None:
+        self.code = 0
+        self.rows = (0, 0, 0, 0)
+        self.errors = 0
+        self.xid = 0
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Any:
+        if self.code:
+            error = self.NVMLError("GPU is lost" if self.code == 15 else "Unknown Error")
+            error.value = self.code  # type: ignore[attr-defined]
+            raise error
+        return uuid
+
+    def nvmlDeviceGetRemappedRows(self, handle: Any) -> Any:
+        return self.rows
+
+    def nvmlDeviceGetTotalEccErrors(self, handle: Any, kind: int, counter: int) -> int:
+        return self.errors
+
+    def nvmlEventSetCreate(self) -> str:
+        return "events"
+
+    def nvmlDeviceRegisterEvents(self, handle: Any, kinds: int, events: Any) -> None:
+        assert (handle, kinds, events) == ("GPU-0", 8, "events")
+
+    def nvmlEventSetWait_v2(self, events: Any, milliseconds: int) -> Any:
+        if not self.xid:
+            raise self.NVMLError("Timeout")
+        return SimpleNamespace(device="gpu0", eventData=self.xid)
+
+
+def test_f39_what_tells_a_failed_gpu_from_one_that_only_cannot_say() -> None:
+    driver = Failing()
+    nvml = DriverNvml(driver)
+    assert nvml.health("GPU-0") == Health()
+    driver.errors = 2
+    assert nvml.health("GPU-0") == Health(uncorrected=2)
+    assert gpuwatch.failure(nvml, "GPU-0", 2) == ""
+    assert gpuwatch.failure(nvml, "GPU-0", 1) == "1 uncorrectable memory error (ECC)."
+    driver.rows = (0, 9, 0, 1)
+    assert "row remapping failed" in nvml.health("GPU-0").broken
+    driver.code = 999
+    assert nvml.health("GPU-0") == Health()
+    driver.code = 15
+    assert nvml.health("GPU-0").broken == "NVML: GPU is lost."
+    assert DriverNvml(Driver()).health("GPU-0") == Health()
+
+
+def test_f39_the_driver_reports_a_failure_and_is_silent_otherwise() -> None:
+    driver = Failing()
+    nvml = DriverNvml(driver)
+    assert nvml.failures(["GPU-0"], 0.01) == []
+    driver.xid = 79
+    assert nvml.failures(["GPU-0"], 0.01) == [("GPU-0", 79)]
+    with pytest.raises(DeviceError, match="knows no nvmlEventSetCreate"):
+        DriverNvml(Driver()).failures(["GPU-0"], 0.01)
+
+
+def test_f41_strangers_are_named_with_their_owner_and_our_own_are_none() -> None:
+    code = "import os, time; os.fork() or os.setsid(); print(flush=True); time.sleep(60)"
+    ours = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={"EXS_ATTEMPT": "a"})
+    theirs = subprocess.Popen(["sleep", "60"])
+    assert ours.stdout
+    try:
+        ours.stdout.readline()
+        (below,) = [stat.proc.pid for stat in proctree.descendants(ours.pid)]
+        (found,) = strangers([ours.pid, below, theirs.pid, 2**22 + 1], slots=[])
+        assert str(found) == f"process {theirs.pid} of {getpass.getuser()} (sleep)"
+        assert strangers([theirs.pid], slots=[os.getpid()]) == []
+    finally:
+        os.killpg(os.getpgid(below), 9)
+        for process in (ours, theirs):
+            process.kill()
+            process.wait()
 
 
 def test_fake_gpus_come_from_the_environment() -> None:

@@ -7,15 +7,13 @@ killed with all below it within a second (F2, F3). When the agent dies, its slot
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import secrets
 import select
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -23,18 +21,19 @@ from exs.errors import EXIT_REFUSED, RedisUnreachable
 from exs.settings import Settings
 from exs.store.store import Store
 from exs_worker import janitor, proctree
-from exs_worker.config import EXIT_TAKEN, FINISH, HAND_BACK, SlotConfig
+from exs_worker.config import EXIT_GPU, EXIT_TAKEN, FINISH, HAND_BACK
+from exs_worker.devices import DeviceError, open_nvml
 from exs_worker.gpulock import GpuLock
+from exs_worker.gpuwatch import GpuWatch, Unusable
 from exs_worker.logserve import LogServer
-from exs_worker.slotplan import SlotPlan
+from exs_worker.seat import FIRST_WAIT, NodeConfig, Seat
 from exs_worker.spool import Spool
 from exs_worker.supervise import STUCK_AFTER
 
 log = logging.getLogger("exs.worker")
 
-#: A slot that ran at least this long is restarted at once; one that dies sooner waits, doubling ...
+#: A slot that ran at least this long is restarted at once; one that dies sooner waits `FIRST_WAIT`, doubling ...
 STABLE = 10.0
-FIRST_WAIT = 0.5
 #: ... up to this.
 LONGEST_WAIT = 30.0
 #: Seconds between two looks at a GPU that another process has.
@@ -43,37 +42,6 @@ TAKEN_WAIT = 1.0
 LOOK = 0.02
 #: The node of `exs run` gives up when slots died so often, one after the other, before any of them had a job.
 BARREN = 3
-
-
-@dataclass(frozen=True)
-class NodeConfig:
-    """What one agent serves. `only`: one experiment alone. `workdir`: run every job there.
-
-    `lifeline`: a descriptor whose end of file means stop. `quiet`: slots log only what goes wrong.
-    """
-
-    node: str
-    boot: str
-    pools: tuple[str, ...]
-    plans: Sequence[SlotPlan]
-    only: str = ""
-    workdir: str = ""
-    lifeline: int = -1
-    quiet: bool = False
-
-
-@dataclass
-class _Seat:
-    """A slot to keep filled, and the process in it."""
-
-    plan: SlotPlan
-    name: str = ""
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    wait: float = FIRST_WAIT
-    due: float = 0.0
-    taken_by: int | None = None
-    unclean: bool = False  # what its last slot left behind may still live
 
 
 @dataclass
@@ -85,9 +53,10 @@ class Agent:
     config: NodeConfig
     spool: Spool
     environment: Mapping[str, str]
-    _seats: list[_Seat] = field(default_factory=list)
+    _seats: list[Seat] = field(default_factory=list)
     _ended_slots: list[str] = field(default_factory=list)
-    _dead: list[str] = field(default_factory=list)
+    _dead: dict[str, str] = field(default_factory=dict)
+    _watch: GpuWatch | None = None
     _report_at: float = 0.0
     _orphans_since: float | None = None
     _said_stuck: bool = False
@@ -101,7 +70,8 @@ class Agent:
         self._listen()
         proctree.become_subreaper()
         janitor.start_up(self.store, self.config.node, self.config.boot, self.spool)
-        self._seats = [_Seat(plan) for plan in self.config.plans]
+        self._seats = [Seat(plan) for plan in self.config.plans]
+        self._watch_gpus()
         logs = LogServer(self.store, self.config.node, self.config.workdir)
         logs.start()
         told = 0
@@ -110,14 +80,54 @@ class Agent:
                 told += 1
                 self._pass_on(told)
             self._collect()
+            self._vacate()
             clear = self._clear_up()
             if clear:
                 self._report()
             self._fill_seats()
             if self._stops and clear and not any(seat.process for seat in self._seats):
                 logs.stop()
+                if self._watch:
+                    self._watch.stop()
                 return EXIT_REFUSED if self._given_up else 0
             self._sleep(self._until_due() if clear else LOOK)
+
+    def _watch_gpus(self) -> None:
+        """Know what is wrong with the GPUs before the first slot starts, and from then on."""
+        plans = [plan for plan in self.config.plans if plan.devices]
+        try:
+            nvml = open_nvml(self.environment) if plans else None
+        except DeviceError:
+            return  # pinned by index on trust; the user was told
+        if nvml is not None:
+            self._watch = GpuWatch(
+                self.store, self.config.node, nvml, plans, self._slots, self._wake, self.settings.timing.gpu_check,
+                self.config.share_gpus,
+            )  # fmt: skip
+            self._watch.look()
+            self._watch.start()
+
+    def _slots(self) -> list[int]:
+        return [process.pid for seat in self._seats if (process := seat.process)]
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b".")
+
+    def _unusable(self, seat: Seat) -> Unusable | None:
+        return self._watch.unusable(seat.plan) if self._watch else None
+
+    def _vacate(self) -> None:
+        """Take slots from GPUs that failed, at once, and from those on which others compute, after their job."""
+        for seat in self._seats:
+            found = self._unusable(seat) if seat.process else None
+            if seat.process is None or found is None:
+                continue
+            if found.broken and not seat.failed:
+                seat.failed = f"GPU {','.join(seat.plan.devices)} of {self.config.node} failed: {found.why}"
+                seat.process.kill()
+            elif not found.broken:
+                seat.leave()
 
     def _listen(self) -> None:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -134,15 +144,15 @@ class Agent:
 
     def _pass_on(self, stop: int) -> None:
         """First stop: slots finish their jobs and leave. Each further one: they hand them back."""
-        slots = [seat.process for seat in self._seats if seat.process]
+        slots = self._slots()
         few = len(slots) == 1
         if stop == 1:
             what = "1 slot finishes its job and leaves" if few else f"{len(slots)} slots finish their jobs and leave"
             log.info("stop: %s; once more hands back what runs", what)
         else:
             log.info("stop now: %s", "1 slot hands its job back" if few else f"{len(slots)} slots hand their jobs back")
-        for slot in slots:
-            slot.send_signal(signal.SIGTERM if stop == 1 else HAND_BACK)
+        for seat in self._seats:
+            seat.leave(HAND_BACK if stop > 1 else signal.SIGTERM)
 
     def _collect(self) -> None:
         """Notice slots that ended, and bury adopted children."""
@@ -160,21 +170,25 @@ class Agent:
             else:
                 self._ended(seat, seat.process.wait())
 
-    def _ended(self, seat: _Seat, code: int) -> None:
+    def _ended(self, seat: Seat, code: int) -> None:
         seat.process = None
         self._ended_slots.append(seat.name)
         ran = time.monotonic() - seat.started
+        told, failed, seat.leaving, seat.failed = seat.leaving, seat.failed, False, ""
         if code == EXIT_TAKEN:
             seat.due = time.monotonic() + TAKEN_WAIT
             return
-        if code == 0 or (self._stops and code in (-signal.SIGTERM, -HAND_BACK)):  # told before it could listen
+        if code == EXIT_GPU or failed:
+            self._dead[seat.name] = failed or f"a GPU of its slot on {self.config.node} failed"
+            seat.unclean = True
+        elif code == 0 or (told and code in (-signal.SIGTERM, -HAND_BACK)):  # told before it could listen
             seat.wait = FIRST_WAIT
-            if not self._stops:
+            if not told:
                 log.info("slot=%s left", seat.name)
         else:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             log.error("slot=%s %s; its processes are ended, its job is put back", seat.name, how)
-            self._dead.append(seat.name)
+            self._dead[seat.name] = f"its slot on {self.config.node} died"
             seat.unclean = True
             seat.wait = FIRST_WAIT if ran > STABLE else min(seat.wait * 2, LONGEST_WAIT)
         if ran > STABLE:
@@ -206,7 +220,8 @@ class Agent:
         try:
             janitor.deliver(self.store, self.spool)
             if self._dead:
-                jobs = self.store.slot_dead(self._dead, f"its slot on {self.config.node} died")
+                whys = sorted(set(self._dead.values()))
+                jobs = sum(self.store.slot_dead([n for n in self._dead if self._dead[n] == why], why) for why in whys)
                 self._barren = 0 if jobs else self._barren + len(self._dead)
         except RedisUnreachable as error:
             log.warning("cannot report slots that ended: %s", error.message)
@@ -231,10 +246,15 @@ class Agent:
         now = time.monotonic()
         for seat in self._seats:
             free = seat.process is None and not seat.unclean and not self._stops
-            if free and now >= seat.due and self._gpus_free(seat, now):
-                self._start(seat, now)
+            if free and now >= seat.due and not self._unusable(seat) and self._gpus_free(seat, now):
+                seat.start(
+                    self.config,
+                    self._lifeline_read,
+                    self.environment,
+                    self._watch.errors(seat.plan) if self._watch else (),
+                )
 
-    def _gpus_free(self, seat: _Seat, now: float) -> bool:
+    def _gpus_free(self, seat: Seat, now: float) -> bool:
         """Look before a process is started for it; what matters is that the slot locks them."""
         holders = (GpuLock(name).holder_pid() for name in seat.plan.locks)
         holder = next((pid for pid in holders if pid is not None), None)
@@ -243,34 +263,6 @@ class Agent:
         seat.taken_by = holder
         seat.due = now if holder is None else now + TAKEN_WAIT
         return holder is None
-
-    def _start(self, seat: _Seat, now: float) -> None:
-        config, plan = self.config, seat.plan
-        seat.name = f"{config.node}:{plan.suffix}@{secrets.token_hex(2)}"
-        word = SlotConfig(
-            name=seat.name,
-            node=config.node,
-            boot=config.boot,
-            pools=config.pools,
-            devices=plan.devices,
-            memory=plan.memory,
-            locks=plan.locks,
-            only=config.only,
-            workdir=config.workdir,
-            lifeline=self._lifeline_read,
-            quiet=config.quiet,
-        ).to_word()
-        # -c puts the current directory on the path: a user's own redis.py must not become ours.
-        code = "import sys; '' in sys.path and sys.path.remove(''); from exs_worker.main import main; main()"
-        seat.process = subprocess.Popen(
-            [sys.executable, "-c", code, word],
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # what a library prints is no output of `exs run`
-            env=dict(self.environment),
-            start_new_session=True,
-            pass_fds=(self._lifeline_read,),
-        )
-        seat.started = now
 
     def _until_due(self) -> float:
         waiting = [seat.due for seat in self._seats if seat.process is None and not self._stops]

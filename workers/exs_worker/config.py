@@ -11,6 +11,8 @@ from exs.model import Offer
 
 #: Exit code of a slot whose GPU another process holds; the agent waits and tries again.
 EXIT_TAKEN = 75
+#: Exit code of a slot whose GPU failed under its job.
+EXIT_GPU = 76
 #: Exit code of a slot that failed for a reason of its own (EX_SOFTWARE).
 EXIT_BUG = 70
 #: To an agent, and from it to its slots: leave and hand the job back, as two SIGTERMs ask.
@@ -24,6 +26,7 @@ class SlotConfig:
     """One slot. `devices`: what its jobs are pinned to; `memory`: bytes of the smallest; `locks`: names of their locks.
 
     `lifeline`: a descriptor that is closed when the agent dies. `quiet`: log only what goes wrong.
+    `gpu_errors`: uncorrected memory errors that each device had when the slot started.
     """
 
     name: str
@@ -37,6 +40,7 @@ class SlotConfig:
     workdir: str = ""
     lifeline: int = -1
     quiet: bool = False
+    gpu_errors: tuple[int, ...] = ()
 
     @property
     def offer(self) -> Offer:
@@ -51,6 +55,6 @@ class SlotConfig:
     def from_word(cls, word: str) -> SlotConfig:
         """The inverse of `to_word`."""
         data: dict[str, Any] = json.loads(word)
-        for name in ("pools", "devices", "locks"):
+        for name in ("pools", "devices", "locks", "gpu_errors"):
             data[name] = tuple(data[name])
         return cls(**data)

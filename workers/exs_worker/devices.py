@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from exs.errors import InputError
-
-GIB = 1 << 30
+#: NVML's codes for a GPU that is not there any more: not found, lost, needs a reset.
+_GONE = frozenset({6, 15, 16})
+_UNCORRECTED, _SINCE_DRIVER_START = 1, 0
+_XID = 8  #: nvmlEventTypeXidCriticalError
 
 
 class DeviceError(Exception):
-    """NVML, or one device, does not answer; the text is one sentence."""
+    """NVML, or one device, does not answer; the text is one sentence. `gone`: that is so until somebody resets it."""
+
+    def __init__(self, text: str, gone: bool = False) -> None:
+        super().__init__(text)
+        self.gone = gone
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a GPU says of itself. `broken`: why it cannot compute any more, "" if it can.
+
+    `uncorrected`: memory errors since the driver started that ECC found and could not correct.
+    """
+
+    broken: str = ""
+    uncorrected: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,12 @@ class Nvml(Protocol):
     def processes(self, uuid: str) -> list[int]:
         """Pids that compute on a device."""
 
+    def health(self, uuid: str) -> Health:
+        """Whether a device can compute; what it does not know of itself is healthy."""
+
+    def failures(self, uuids: Collection[str], seconds: float) -> list[tuple[str, int]]:
+        """Critical errors (device, Xid) that the driver reports from the first call on; waits for one so long."""
+
 
 class DriverNvml:
     """NVML of the installed driver, through pynvml. Raises DeviceError where there is none."""
@@ -66,6 +87,7 @@ class DriverNvml:
             except ImportError:
                 raise DeviceError("the package nvidia-ml-py is not installed.") from None
         self._nvml = library
+        self._events: Any = None
         self._ask("nvmlInit")
 
     def count(self) -> int:
@@ -81,6 +103,39 @@ class DriverNvml:
         """Pids that compute on a device."""
         handle = self._ask("nvmlDeviceGetHandleByUUID", uuid)
         return [int(process.pid) for process in self._ask("nvmlDeviceGetComputeRunningProcesses", handle)]
+
+    def health(self, uuid: str) -> Health:
+        """Whether a device can compute: it answers, has rows left to remap; and its uncorrected errors."""
+        try:
+            handle = self._ask("nvmlDeviceGetHandleByUUID", uuid)
+            self._ask("nvmlDeviceGetMemoryInfo", handle)
+        except DeviceError as error:
+            return Health(str(error) if error.gone else "")
+        worn = self._or("nvmlDeviceGetRemappedRows", (0, 0, 0, 0), handle)[3]
+        errors = self._or("nvmlDeviceGetTotalEccErrors", 0, handle, _UNCORRECTED, _SINCE_DRIVER_START)
+        return Health("its memory has no spare rows left (row remapping failed)." if worn else "", int(errors))
+
+    def failures(self, uuids: Collection[str], seconds: float) -> list[tuple[str, int]]:
+        """Critical errors that the driver reports. Raises DeviceError where it cannot."""
+        if self._events is None:
+            self._events = self._ask("nvmlEventSetCreate")
+            for handle in [self._or("nvmlDeviceGetHandleByUUID", None, uuid) for uuid in uuids]:
+                if handle is not None:
+                    self._or("nvmlDeviceRegisterEvents", None, handle, _XID, self._events)
+        try:
+            event = self._ask("nvmlEventSetWait_v2", self._events, int(seconds * 1000))
+        except DeviceError as error:
+            if error.gone:
+                raise
+            return []  # nothing happened
+        return [(_text(self._ask("nvmlDeviceGetUUID", event.device)), int(event.eventData))]
+
+    def _or(self, function: str, otherwise: Any, *arguments: Any) -> Any:
+        """The answer of a device that may not know; else `otherwise`."""
+        try:
+            return self._ask(function, *arguments)
+        except DeviceError:
+            return otherwise
 
     def _parts(self, index: int, handle: Any) -> tuple[Device, ...]:
         try:
@@ -110,35 +165,19 @@ class DriverNvml:
         try:
             return getattr(self._nvml, function)(*arguments)
         except self._nvml.NVMLError as error:
-            raise DeviceError(f"NVML: {error}.") from None
-
-
-class FakeNvml:
-    """GPUs that exist in the environment only: `EXS_FAKE_GPUS=2x24GiB`. For tests on machines without one."""
-
-    def __init__(self, text: str) -> None:
-        match = re.fullmatch(r"(\d{1,3})x(\d{1,4})GiB", text)
-        if match is None:
-            raise InputError(f"EXS_FAKE_GPUS={text!r} does not look like 2x24GiB.")
-        self._count, self._memory = int(match[1]), int(match[2]) * GIB
-
-    def count(self) -> int:
-        """Number of GPUs."""
-        return self._count
-
-    def device(self, index: int) -> Device:
-        """One GPU; no two machines' fakes need to differ."""
-        return Device(index, f"GPU-fa4e{index:04d}-0000-0000-0000-000000000000", "Fake GPU", self._memory)
-
-    def processes(self, uuid: str) -> list[int]:
-        """Nobody computes on it."""
-        return []
+            raise DeviceError(f"NVML: {error}.", getattr(error, "value", 0) in _GONE) from None
+        except AttributeError:  # an older pynvml, or an older driver behind it
+            raise DeviceError(f"NVML knows no {function}.") from None
 
 
 def open_nvml(env: Mapping[str, str] | None = None) -> Nvml:
     """The driver's NVML, or the fake one that `EXS_FAKE_GPUS` describes. Raises DeviceError, InputError."""
-    fake = (os.environ if env is None else env).get("EXS_FAKE_GPUS", "")
-    return FakeNvml(fake) if fake else DriverNvml()
+    env = os.environ if env is None else env
+    if not env.get("EXS_FAKE_GPUS"):
+        return DriverNvml()
+    from exs_worker.fakegpus import FakeNvml
+
+    return FakeNvml(env["EXS_FAKE_GPUS"], env.get("EXS_FAKE_GPUS_STATE", ""))
 
 
 def discover(nvml: Nvml | None = None) -> Discovery:

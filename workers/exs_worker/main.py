@@ -14,7 +14,7 @@ from exs import paths, settings
 from exs.errors import ExsError, RedisUnreachable
 from exs.store.store import open_store
 from exs_worker import proctree
-from exs_worker.config import EXIT_BUG, EXIT_TAKEN, HAND_BACK, SlotConfig
+from exs_worker.config import EXIT_BUG, EXIT_GPU, EXIT_TAKEN, HAND_BACK, SlotConfig
 from exs_worker.contact import Contact
 from exs_worker.gpulock import GpuLock
 from exs_worker.journal import set_up_log
@@ -56,7 +56,7 @@ def run(config: SlotConfig) -> int:
             contact.made()
             slot = Slot(store, given, config, place, spool, lambda: leaving.asked)
             slot.work(logging_level="WARNING")
-            return 0 if slot.stopped else EXIT_BUG
+            return EXIT_GPU if slot.lost else 0 if slot.stopped else EXIT_BUG
         except RedisUnreachable as error:
             contact.lost(error)
         except (redis.ConnectionError, redis.TimeoutError) as error:

@@ -184,7 +184,7 @@ def survivors(keep: Collection[str] = ()) -> dict[str, list[Proc]]:
     the start of a slot and for the death of one, not for every job. This process and its ancestors are left out: a
     worker that was started inside a job does not end itself.
     """
-    ours = set(_line_up(os.getpid()))
+    ours = set(line_up(os.getpid()))
     found: dict[str, list[Proc]] = {}
     for stat in _everything():
         if stat.proc.pid in ours or stat.state in "ZX":
@@ -205,7 +205,8 @@ def attempt_of(pid: int) -> str:
     return rest.partition(b"\0")[0].decode("utf-8", "replace") if found else ""
 
 
-def _line_up(pid: int) -> Iterator[int]:
+def line_up(pid: int) -> Iterator[int]:
+    """A process and its ancestors, nearest first."""
     while pid > 0:
         yield pid
         stat = read(pid)

@@ -15,9 +15,10 @@ from exs import paths
 from exs.errors import Refused
 from exs.settings import Settings
 from exs.store.store import open_store
-from exs_worker.agent import Agent, NodeConfig
+from exs_worker.agent import Agent
 from exs_worker.journal import set_up_log
 from exs_worker.node import Agents, boot_id
+from exs_worker.seat import NodeConfig
 from exs_worker.slotplan import SlotPlan
 from exs_worker.spool import Spool
 
@@ -33,17 +34,21 @@ def serve(
     workdir: str = "",
     lifeline: int = -1,
     quiet: bool = False,
+    share_gpus: bool = False,
 ) -> int:
     """Be the agent of this node until told to stop, or until `lifeline` is closed; returns the exit code.
 
-    Raises RedisUnreachable at the start. `quiet`: say only what goes wrong.
+    Raises RedisUnreachable at the start. `quiet`: say only what goes wrong. `share_gpus`: use a
+    GPU though processes of others compute on it.
     """
     set_up_log(quiet)
     store = open_store(settings.redis_url, settings)
     boot = boot_id()
     node = store.node_up(settings.node or socket.gethostname(), boot, paths.machine_id(), os.getpid())
     settings = replace(settings, node=node)
-    config = NodeConfig(node, boot, pools, plans, only, os.path.abspath(workdir) if workdir else "", lifeline, quiet)
+    config = NodeConfig(
+        node, boot, pools, plans, only, os.path.abspath(workdir) if workdir else "", lifeline, quiet, share_gpus
+    )
     # Slots read their settings as every command does; the URL travels in the environment, never on a command line.
     environment = {**os.environ, "EXS_REDIS_URL": settings.redis_url, "EXS_NODE": node}
     spool = Spool(paths.state_dir(configured=settings.state_dir).spool)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
@@ -25,6 +26,7 @@ from exs_worker.attempt import Attempt
 from exs_worker.config import SlotConfig
 from exs_worker.contact import Contact
 from exs_worker.delivery import Delivery
+from exs_worker.gpuwatch import failed_of
 from exs_worker.lease import Keeper
 from exs_worker.place import Place
 from exs_worker.rqside import RqSide
@@ -57,6 +59,8 @@ class Slot(RqSide):
         self._reap_at = 0.0
         self._contact = Contact(self.announce)
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
+        self._lost = ""
+        self._broken_gpu = partial(failed_of, config.locks, config.gpu_errors)
         self._keeper = Keeper(
             store, self._offer, self._timing, config.lifeline, self.wake, self.register_birth, self.agent_died
         )
@@ -116,6 +120,9 @@ class Slot(RqSide):
         finally:
             self._keeper.drop()
             self._running = None
+        if outcome.failure is Failure.ERROR and (why := self._broken_gpu()):
+            self._lose(claim, why)
+            return
         self._deliver(claim, outcome)
         self._state = WorkerStatus.IDLE
         self._sit_out(attempt.stuck)
@@ -126,10 +133,15 @@ class Slot(RqSide):
             self._delivery.deliver_left()
             if self._next is not None:
                 self._store.release(self._next.job, self._next.attempt, "its slot left", self._offer)
-            self._store.slot_dead([self.name], "its slot left")
+            self._store.slot_dead([self.name], self._lost or "its slot left")
         self._keeper.stop()
         with contextlib.suppress(redis.RedisError):
             self.unsubscribe()
+
+    @property
+    def lost(self) -> bool:
+        """True for a slot that left because its GPU failed under a job."""
+        return bool(self._lost)
 
     # ------------------------------------------------------------ steps
 
@@ -172,6 +184,12 @@ class Slot(RqSide):
 
     def _deliver(self, claim: Claim, outcome: Outcome) -> None:
         self._delivery.deliver(Spooled(claim.job, claim.attempt, self._offer, outcome), self._finish)
+
+    def _lose(self, claim: Claim, why: str) -> None:
+        """The job crashed because its GPU did: leave, and it runs elsewhere as one that was lost with its slot."""
+        log.error("job=%s attempt=%s is lost: %s", claim.job, claim.attempt, why)
+        self._lost = why
+        self._stop_requested = True
 
     def _finish(self, item: Spooled) -> Fenced:
         if self._stop_requested or item.outcome.requeue:
