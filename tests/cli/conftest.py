@@ -13,6 +13,7 @@ import redis
 from cli.lab import Exs, Lab, wait_for
 from exs.settings import Settings
 from exs.store.store import Store, open_store
+from harness.redis_server import answers
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +28,7 @@ def queue_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(directory)],
         stdout=subprocess.DEVNULL,
     )
-    client = redis.Redis(unix_socket_path=str(path))
-    wait_for(path.exists, "the socket of redis-server")
-    assert client.ping()
+    wait_for(lambda: answers(path), "redis-server answers")
     yield f"unix://{path}"
     server.terminate()
     server.wait(10)

@@ -21,6 +21,14 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
+def answers(path: Path) -> bool:
+    """True if a server answers on a Unix socket; the file is there before anybody listens on it."""
+    try:
+        return bool(redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0)).ping())
+    except redis.RedisError:
+        return False
+
+
 class RedisServer:
     """`prefix`: words in front of the command, for another network namespace."""
 
@@ -80,6 +88,7 @@ class RedisServer:
             self._process = None
 
     def _answers(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, (self.directory / "log").read_text()
         try:
             return bool(self.client().ping())
         except redis.RedisError:

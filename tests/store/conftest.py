@@ -14,6 +14,7 @@ import redis
 
 from exs.settings import Settings
 from exs.store.store import Store, open_store
+from harness.redis_server import answers
 from store.actors import Lab, wait_until
 
 CONF = Path(__file__).parents[2] / "exs" / "server" / "redis.conf"
@@ -38,7 +39,7 @@ def queue_url(request: pytest.FixtureRequest) -> Iterator[str]:
     options = ["--port", "0", "--unixsocket", str(path), "--dir", str(directory), "--appendonly", "no"]
     server = subprocess.Popen([binary, str(CONF), *options], stdout=subprocess.DEVNULL)
     try:
-        wait_until(path.exists, "the socket of redis-server")
+        wait_until(lambda: answers(path), "redis-server answers", 20)
         yield f"unix://{path}"
     finally:
         server.kill()  # a script that loops for ever would not let it end by itself
