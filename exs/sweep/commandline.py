@@ -86,7 +86,7 @@ def _spec(parts: Sequence[str | _Parameter], context: Context) -> Spec:
     return Spec(
         commands={COMMAND: {"argv": [_segments(part) for part in parts]}},
         cwd=context.cwd,
-        output=context.options.output or "output",
+        output=context.output(),
         job_dirs=context.options.job_dirs,
         datetime=context.datetime,
     )

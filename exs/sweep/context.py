@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ _VERBS = (
     "activate cancel kill retry edit rm archive unarchive wait add pull server doctor job experiment help"
 )
 VERBS = frozenset(_VERBS.split())
+#: Bytes that a file system takes in one name, and that Linux takes in a path (4096) less what a job's files need.
+NAME_BYTES = 255
+PATH_BYTES = 3500
 _HEX8 = re.compile(r"[0-9a-f]{8}\Z", re.IGNORECASE)
 
 
@@ -47,6 +51,29 @@ class Context:
         if written is not None:
             return check_name(written, where or self.source, self.limits)
         return check_name(self.stem_name, self.source, self.limits)
+
+    def output(self, written: str | None = None, where: str = "") -> str:
+        """Root of the run directories: -o, else the one `written` in the file at `where`, else `output`.
+
+        Raises InputError for one that no job could make or that leaves the directory of the push by itself.
+        """
+        if self.options.output is not None:
+            return check_output(self.options.output, "-o", self.cwd)
+        return "output" if written is None else check_output(written, where, self.cwd)
+
+
+def check_output(written: str, where: str, cwd: str) -> str:
+    """`written` with `~` replaced by the home of whoever pushes; raises InputError that begins with `where`."""
+    path = os.path.expanduser(written)
+    if not path or not path.isprintable():
+        what = f"{shorten(path)} cannot name a directory" if path else "names no directory"
+        raise InputError(f"{where}: {what}.", "Write a path such as output or /data/runs.")
+    if not os.path.isabs(path) and os.path.normpath(path).split("/")[0] == "..":
+        raise InputError(f"{where}: {shorten(path)} is outside {cwd}, where the jobs run.", "Give an absolute path.")
+    whole = os.path.join(cwd, path)
+    if any(len(os.fsencode(part)) > NAME_BYTES for part in path.split("/")) or len(os.fsencode(whole)) > PATH_BYTES:
+        raise InputError(f"{where}: {shorten(path)} is too long for a directory name.", "Shorten it.")
+    return path
 
 
 def check_name(name: str, where: str, limits: Limits) -> str:

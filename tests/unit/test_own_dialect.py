@@ -193,6 +193,12 @@ def test_the_output_option_beats_the_file(load: Any) -> None:
     assert sweep.spec.output == "b" and not sweep.spec.job_dirs
 
 
+def test_the_home_of_whoever_pushes_stands_for_a_tilde(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert load("command: x\noutput: ~/runs").spec.output == "/home/alice/runs"
+    assert load("command: x", output="~/runs").spec.output == "/home/alice/runs"
+
+
 @pytest.mark.parametrize(
     ("override", "param", "found"),
     [

@@ -181,7 +181,7 @@ def _spec(
     return Spec(
         commands=commands,
         cwd=context.cwd,
-        output=context.options.output or "output",
+        output=context.output(),
         env=env,
         job_dirs=context.options.job_dirs,
         grace=fields.duration("preemption_timeout"),

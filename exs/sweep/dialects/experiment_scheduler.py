@@ -148,7 +148,7 @@ def _spec(tasks: Mapping[str, Task], context: Context) -> Spec:
     return Spec(
         commands={name: task.command for name, task in tasks.items()},
         cwd=context.cwd,
-        output=context.options.output or "output",
+        output=context.output(),
         job_dirs=context.options.job_dirs,
         datetime=context.datetime,
     )

@@ -142,7 +142,7 @@ def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context
     return Spec(
         commands=commands,
         cwd=context.cwd,
-        output=context.options.output or fields.text("output") or "output",
+        output=context.output(fields.text("output"), fields.at("output")),
         env=_env(fields.section("env")),
         job_dirs=context.options.job_dirs,
         timeout=fields.duration("timeout"),

@@ -108,7 +108,7 @@ def _spec(commands: Mapping[str, dict[str, Json]], context: Context) -> Spec:
     return Spec(
         commands=commands,
         cwd=context.cwd,
-        output=context.options.output or "output",
+        output=context.output(),
         job_dirs=context.options.job_dirs,
         skip_done=True,
         datetime=context.datetime,
