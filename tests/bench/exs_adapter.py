@@ -1,6 +1,9 @@
 """exs as one peer of the side-by-side benchmark: as a user runs it, with directories, logs, records, AOF and fences.
 
-Runs inside the benchmark's own virtual environment, where exs is installed too; it finds `common` there.
+Runs inside the benchmark's own virtual environment, where exs is installed too; it finds `common` there. A bulk is a
+sweep: written as YAML, read, expanded and pushed, as `exs push` does. A single job is pushed alone, and each is
+stored and acknowledged before the next is sent. Jobs of one reset share an experiment and its spec, as jobs do that
+are added to a sweep.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from common import BIN, RUN, STAMP, TRUE, URL, Redis, RedisPeer, clitime, popen  # type: ignore[import-not-found]
@@ -17,6 +21,12 @@ from exs.model import FINAL, NewJob, Spec
 from exs.settings import Settings
 from exs.store.push import Origin
 from exs.store.store import open_store
+from exs.sweep.load import load_file
+from exs.sweep.model import Options
+from exs.sweep.template import compile_command
+
+#: Seconds between two looks at whether a job has ended, as huey's adapter has it.
+LOOK = 0.001
 
 
 def configuration() -> list[str]:
@@ -30,10 +40,15 @@ def configuration() -> list[str]:
     return words
 
 
+def point(n: int) -> str:
+    """What tells a job's point from others: spread as real ones are, whose buckets are small for that."""
+    return hashlib.blake2b(b"%d" % n, digest_size=8).hexdigest()
+
+
 class Exs(RedisPeer):
     """Two slots without a GPU; every job keeps a directory, a log, `param.json` and `stat.json`."""
 
-    result_how = "polls the job's record"
+    result_how = "polls the job's record every 1 ms"
 
     def version(self) -> str:
         return f"exs {exs.__version__}, redis-server with exs's redis.conf, AOF everysec"
@@ -48,49 +63,65 @@ class Exs(RedisPeer):
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
         self.workers: list[object] = []
-        self.store = open_store(URL, Settings(redis_url=URL))
+        self.settings = Settings(redis_url=URL)
+        self.store = open_store(URL, self.settings)
         self.origin = Origin("bench", "bench", "bench")
-        self.pushed = self.pushes = 0
+        self.resets = 0
+        self._begin()
 
     def reset(self) -> None:
         super().reset()
+        self._begin()
+
+    def _begin(self) -> None:
+        """An empty queue, and run directories that nothing has used."""
+        self.resets += 1
         self.pushed = 0
+        self.queues: list[bytes] = []
 
     def start_workers(self) -> None:
         self.workers = [popen([f"{BIN}/exs", "worker", "--cpus", "2"], cwd=str(self.scratch), env=self.env)]
 
-    def _spec(self, argv: list[str]) -> Spec:
-        self.pushes += 1
-        return Spec({"run": {"argv": [[word] for word in argv]}}, str(self.scratch), output=f"out{self.pushes}")
-
-    def _jobs(self, count: int) -> list[NewJob]:
-        self.pushed += count
-        return [
-            NewJob({"n": n}, f"N_{n}", hashlib.blake2b(b"%d" % n, digest_size=8).hexdigest())
-            for n in range(self.pushed - count, self.pushed)
-        ]
-
     def submit(self, count: int, kind: str) -> None:
-        spec = self._spec(TRUE)
-        sizes = [1] * count if kind == "single" else [count]
-        for size in sizes:
-            self.store.push("bench", spec, self._jobs(size), self.origin)
+        first, self.pushed = self.pushed, self.pushed + count
+        if kind == "single":
+            spec = Spec({"run": {"argv": [[word] for word in TRUE]}}, str(self.scratch), output=f"out{self.resets}")
+            for n in range(first, self.pushed):
+                self.store.push("bench", spec, [NewJob({"n": n}, f"N_{n}", point(n))], self.origin)
+        else:
+            file = self.scratch / "sweep.yaml"
+            file.write_text(
+                f"name: bench\ncommand: {' '.join(TRUE)}\nparams: {{n: {{range: [{first}, {self.pushed}]}}}}\n"
+                f"output: out{self.resets}\n"
+            )
+            sweep = load_file(file, Options(), self.settings.limits, self.scratch)
+            self.store.push(sweep.name, sweep.spec, sweep.jobs(), self.origin)
+        self.queues = self.r.c.hkeys("exs:queues:bench")
+        self.r.calls += 1
+        self.own["hkeys"] = self.own.get("hkeys", 0) + 1
 
     def done(self) -> int:
-        queues = self.cnt("hkeys", self.r.c.hkeys("exs:queues:bench"))
-        return sum(self.cnt("zcard", self.r.c.zcard(b"rq:finished:" + queue)) for queue in queues)
+        """One round trip, like a peer's own count, however many queues the experiment has."""
+        with self.r.c.pipeline(transaction=False) as pipe:
+            for queue in self.queues:
+                pipe.zcard(b"rq:finished:" + queue)
+            counts = pipe.execute() if self.queues else []
+        self.r.calls += bool(counts)
+        self.own["zcard"] = self.own.get("zcard", 0) + len(counts)
+        return sum(counts)
 
     def submit_stamp(self, path: str, tag: str) -> str:
-        pushed = self.store.push("bench", self._spec([STAMP, path, tag]), self._jobs(1), self.origin)
-        return pushed.first_ids[0]
+        command = compile_command(f"{STAMP} {path} {{tag}}", {"tag": [tag]}, "bench")
+        spec = Spec({"run": command}, str(self.scratch), output="stamps")
+        self.pushed += 1
+        job = NewJob({"tag": tag}, f"Tag_{tag}", point(self.pushed))
+        return self.store.push("stamps", spec, [job], self.origin).first_ids[0]
 
     def wait(self, job: str) -> None:
         while self.store.job(job).state not in FINAL:
-            pass
+            time.sleep(LOOK)
 
     def list10k(self) -> dict[str, object]:
-        import time
-
         self.submit(10000, "bulk")
         began = time.perf_counter()
         rows = self.store.jobs("bench")
