@@ -30,7 +30,7 @@ def answers(path: Path) -> bool:
 
 
 class RedisServer:
-    """`prefix`: words in front of the command, for another network namespace."""
+    """`prefix`: words in front of the command, for another network namespace. `conf`: its configuration file."""
 
     def __init__(
         self,
@@ -39,12 +39,14 @@ class RedisServer:
         port: int = 0,
         password: str = "",
         prefix: tuple[str, ...] = (),
+        conf: Path | None = None,
     ) -> None:
         self.directory = directory
         self.host = host
         self.port = port or free_port()
         self._password = password
         self._prefix = prefix
+        self._conf = conf
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -58,9 +60,16 @@ class RedisServer:
         """The URL without a password."""
         return f"redis://{self.host}:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Of the server; it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> RedisServer:
         """Start it on what it has on disk; returns when it answers."""
-        words = ["--port", str(self.port), "--bind", self.host, "--dir", str(self.directory), "--save", ""]
+        words = [str(self._conf)] if self._conf else []
+        words += ["--port", str(self.port), "--bind", self.host, "--dir", str(self.directory), "--save", ""]
         words += ["--appendonly", "yes", "--protected-mode", "no"]
         words += ["--requirepass", self._password] if self._password else []
         with (self.directory / "log").open("ab") as log:
