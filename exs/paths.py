@@ -47,39 +47,32 @@ def inside(root: Path, path: Path) -> bool:
 
 @dataclass(frozen=True)
 class RunDir:
-    """One job's run directory. `suffix` ends every log name when jobs share a directory (--no-param-dir).
+    """One job's run directory. `suffix` ends every log name when jobs share a directory (--no-param-dir)."""
 
-    Text, not `Path`s: a slot makes seven of them per job, and a Path costs 4 us.
-    """
-
-    root: str
+    root: Path
     suffix: str = ""
 
     @property
-    def params(self) -> str:
+    def params(self) -> Path:
         """Parameters, commands as a person would type them, name and output: runner's `param.json`."""
-        return f"{self.root}/param.json{self._tail}"
+        return self.root / f"param.json{self._tail}"
 
     @property
-    def stat(self) -> str:
+    def stat(self) -> Path:
         """Command -> {"code": 0 or 1}: runner's `stat.json`."""
-        return f"{self.root}/stat.json{self._tail}"
+        return self.root / f"stat.json{self._tail}"
 
-    def report(self, attempt: str) -> str:
+    def report(self, attempt: str) -> Path:
         """`$EXS_REPORT`: JSON lines that the job appends. One per attempt, so that attempts never mix."""
-        return f"{self.root}/.exs-report.{attempt}"
+        return self.root / f".exs-report.{attempt}"
 
-    def control(self, attempt: str) -> str:
+    def control(self, attempt: str) -> Path:
         """`$EXS_CONTROL`: what the slot tells the job."""
-        return f"{self.root}/.exs-control.{attempt}"
+        return self.root / f".exs-control.{attempt}"
 
-    def temporary(self, attempt: str) -> str:
-        """A record that is being written, to be renamed when it is whole."""
-        return f"{self.root}/.exs-tmp.{attempt}"
-
-    def log(self, command: str, datetime: str) -> str:
+    def log(self, command: str, datetime: str) -> Path:
         """Output of one command, stdout and stderr together, byte for byte."""
-        return f"{self.root}/log.{command}.{datetime}{self._tail}"
+        return self.root / f"log.{command}.{datetime}{self._tail}"
 
     @property
     def _tail(self) -> str:

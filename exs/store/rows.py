@@ -58,7 +58,7 @@ def experiment_of(queue: str) -> str:
 
 def claim_from(reply: Sequence[bytes]) -> Claim:
     """What `claim.lua` answered. One that cannot be read gives a Claim with a problem: it is leased all the same."""
-    job, attempt, number, name, index, title, params, point, spec, commands, force, _ = reply
+    job, attempt, number, name, index, title, params, point, spec, commands, force, created = reply
     what = f"job {text(job)}"
     problem = ""
     values: dict[str, Json] = {}
@@ -82,6 +82,7 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
         spec=text(spec),
         commands=tuple(chosen),
         force=force == b"1",
+        created_at=iso_seconds(created),
         problem=problem,
     )
 

@@ -23,7 +23,7 @@ MAY = {
     "rows": {"model"},
     "sweep": {"errors", "model", "settings", "paths", "command"},
     "store": {"errors", "model", "rows", "settings", "paths"},
-    "view": {"errors", "model", "rows", "settings", "paths", "command"},
+    "view": {"errors", "model", "rows", "settings", "paths"},
     "server": {"errors", "model", "settings", "paths"},
     "cli": {"exs", "errors", "model", "rows", "settings", "paths", "command", "sweep", "store", "view", "server"},
     "exs_worker": {"exs", "errors", "model", "rows", "settings", "paths", "command", "store"},
