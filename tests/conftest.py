@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.fleet import Fleet
+from harness.netns import Wire, wire
 from harness.redis_server import RedisServer
 
 # `nohup` and a background job of a script hand down ignored signals, and programs that are started here inherit them.
@@ -25,6 +28,14 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     yield fleet
     fleet.close()
     server.kill()
+
+
+@pytest.fixture
+def network() -> Iterator[Wire]:
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and iproute2")
+    with wire() as made:
+        yield made
 
 
 @pytest.fixture

@@ -44,12 +44,14 @@ def in_slot_process(body: Callable[..., Any], *args: Any) -> Any:
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
     """Poll until `condition` is true; returns its value. Raises AssertionError, naming `what`, at the deadline."""
     deadline = time.monotonic() + seconds
+    pause = 0.002
     while True:
         value = condition()
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.03)  # what looks on must not slow down what it looks at
 
 
 def gone(pid: int) -> bool:

@@ -15,6 +15,7 @@ S = JobState
 NASTY = bytes(range(256)) + b"\x1b[2J\x1b]0;title\x07\r\n\xff\xfe"
 
 
+@pytest.mark.fault(34)
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
 def test_f34_clocks_of_nodes_are_an_hour_off(fleet: Fleet) -> None:
     """Only Redis's clock counts: nobody is lost, and the times shown are Redis's."""
@@ -35,6 +36,7 @@ def test_f34_clocks_of_nodes_are_an_hour_off(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.fault(36)
 def test_f36_an_output_that_cannot_be_made_fails_the_job_alone(fleet: Fleet) -> None:
     node = fleet.node("a")
     (node.work / "file").write_text("in the way")
@@ -46,7 +48,7 @@ def test_f36_an_output_that_cannot_be_made_fails_the_job_alone(fleet: Fleet) -> 
     fleet.check()
 
 
-def test_f36_a_run_directory_that_vanishes_does_not_change_the_outcome(fleet: Fleet) -> None:
+def test_a_run_directory_that_vanishes_does_not_change_the_outcome(fleet: Fleet) -> None:
     go = fleet.root / "go"
     node = fleet.node("a")
     first, second = fleet.push("until", go, jobs=2)
@@ -57,6 +59,7 @@ def test_f36_a_run_directory_that_vanishes_does_not_change_the_outcome(fleet: Fl
     fleet.check()
 
 
+@pytest.mark.fault(38)
 def test_f38_output_that_is_no_text_is_kept_byte_for_byte(fleet: Fleet) -> None:
     fleet.node("a")
     (job,) = fleet.push("bytes", NASTY.hex())
@@ -66,6 +69,7 @@ def test_f38_output_that_is_no_text_is_kept_byte_for_byte(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.fault(40)
 def test_f40_a_machine_without_a_driver_serves_cpus(fleet: Fleet) -> None:
     fleet.node("a", "--cpus", "2", slots=2, EXS_FAKE_GPUS="")
     jobs = fleet.push(jobs=2)

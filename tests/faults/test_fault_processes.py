@@ -26,6 +26,7 @@ def spooled(node: Node) -> list[Path]:
     return list(node.home.rglob("*.outcome.json"))
 
 
+@pytest.mark.fault(1)
 def test_f1_an_idle_slot_is_killed(fleet: Fleet) -> None:
     node = fleet.node("a")
     fleet.wait(fleet.store.workers, "the slot in the list")
@@ -38,13 +39,17 @@ def test_f1_an_idle_slot_is_killed(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_f2_f3_a_slot_is_killed_in_the_middle_of_a_job(fleet: Fleet) -> None:
-    """The child, and the daemon in a session of its own, are gone within a second; the job runs again at once."""
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param((), marks=pytest.mark.fault(2), id="alone"), pytest.param(("daemons",), marks=pytest.mark.fault(3))],
+)
+def test_f2_f3_a_slot_is_killed_in_the_middle_of_a_job(fleet: Fleet, family: tuple[str, ...]) -> None:
+    """The job, its child, and its daemon in a session of its own, are gone within a second; it runs again at once."""
     go = fleet.root / "go"
     node = fleet.node("a")
-    (job,) = fleet.push("daemons", "until", go, lost_after=600)
+    (job,) = fleet.push(*family, "until", go, lost_after=600)
     first = fleet.wait_running(job)
-    fleet.wait_event("family")
+    fleet.wait_event("family", len(family))
     kill(*node.slots())
     fleet.wait_gone(first.attempt, 1.0)
     second = fleet.wait_running(job, 2)
@@ -57,6 +62,7 @@ def test_f2_f3_a_slot_is_killed_in_the_middle_of_a_job(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.fault(4)
 def test_f4_the_agent_is_killed(fleet: Fleet) -> None:
     """Its slot finishes the job, delivers, takes no other and leaves; nothing is lost or left."""
     go = fleet.root / "go"
@@ -73,7 +79,7 @@ def test_f4_the_agent_is_killed(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_f4_the_agent_is_killed_while_its_slots_leave(fleet: Fleet) -> None:
+def test_the_agent_is_killed_while_its_slots_leave(fleet: Fleet) -> None:
     """Its death is no second signal: the job is not taken from a slot that was told to finish it."""
     go = fleet.root / "go"
     node = fleet.node("a")
@@ -90,6 +96,7 @@ def test_f4_the_agent_is_killed_while_its_slots_leave(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.fault(5)
 def test_f5_agent_and_slot_are_killed_together(fleet: Fleet) -> None:
     """The next agent ends the survivors, then uses the GPU, and puts the job back without waiting for its lease."""
     go = fleet.root / "go"
@@ -111,7 +118,7 @@ def test_f5_agent_and_slot_are_killed_together(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_f5_an_agent_leaves_alone_what_a_living_slot_runs(fleet: Fleet) -> None:
+def test_an_agent_leaves_alone_what_a_living_slot_runs(fleet: Fleet) -> None:
     go = fleet.root / "go"
     node = fleet.node("a")
     (job,) = fleet.push("daemons", "until", go)
@@ -128,38 +135,7 @@ def test_f5_an_agent_leaves_alone_what_a_living_slot_runs(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_f6_f7_the_job_or_a_part_of_it_is_killed(fleet: Fleet) -> None:
-    """Only the main process counts; when it dies the rest is ended, and the slot takes the next job."""
-    go = fleet.root / "go"
-    node = fleet.node("a")
-    slots = node.slots()
-    first, second = fleet.push("daemons", "until", go, jobs=2)
-    attempt = fleet.wait_running(first).attempt
-    fleet.wait_event("family")
-    (child,) = [seen.pid for seen in fleet.witness.seen("child")]
-    (main,) = [seen.pid for seen in fleet.witness.seen("start")]
-    kill(child)
-    wait_until(lambda: gone(child), "the end of the child")
-    assert fleet.row(first).state is S.RUNNING
-    kill(main)
-    row = fleet.wait_state(first, S.CRASHED)
-    assert row.failure == "error" and "killed by SIGKILL" in row.detail
-    assert not fleet.witness.living(attempt)
-    go.touch()
-    assert fleet.wait_state(second, S.DONE).attempts == 1
-    assert node.slots() == slots
-    fleet.check()
-
-
-def test_f8_a_job_that_leaves_daemons_is_done_and_they_are_ended(fleet: Fleet) -> None:
-    fleet.node("a")
-    (job,) = fleet.push("daemons")
-    row = fleet.wait_state(job, S.DONE)
-    assert not fleet.witness.living()
-    assert "ended 2 processes that it left behind" in row.detail
-    fleet.check()
-
-
+@pytest.mark.fault(9)
 def test_f9_a_slot_dies_between_claim_and_start(fleet: Fleet) -> None:
     """The claim is made, its answer never arrives, the slot is killed: lost with its slot, no retry spent."""
     proxy = fleet.proxy()
@@ -176,6 +152,7 @@ def test_f9_a_slot_dies_between_claim_and_start(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("victim", ["slot", "node"])
 def test_f10_an_outcome_outlives_its_slot(fleet: Fleet, victim: str) -> None:
     """The job ends while Redis is away, then its slot dies: whoever comes next delivers, and nothing runs twice."""
@@ -200,7 +177,7 @@ def test_f10_an_outcome_outlives_its_slot(fleet: Fleet, victim: str) -> None:
     fleet.check()
 
 
-def test_f10_a_node_that_leaves_while_redis_is_away_leaves_its_outcome(fleet: Fleet) -> None:
+def test_a_node_that_leaves_while_redis_is_away_leaves_its_outcome(fleet: Fleet) -> None:
     go, proxy = fleet.root / "go", fleet.proxy()
     node = fleet.node("a", url=proxy.url)
     (job,) = fleet.push("until", go, lost_after=600)
@@ -213,37 +190,4 @@ def test_f10_a_node_that_leaves_while_redis_is_away_leaves_its_outcome(fleet: Fl
     proxy.go()
     node.start()
     assert fleet.wait_state(job, S.DONE).attempts == 1
-    fleet.check()
-
-
-def test_f15_f16_power_off_and_poison(fleet: Fleet) -> None:
-    """A job that kills its slot each time is poison after the crash budget; the others finish."""
-    node = fleet.node("a", EXS_CRASH_BUDGET="2")
-    (poison,) = fleet.push("kill_worker", name="poison")
-    good = fleet.push(jobs=3)
-    row = fleet.wait_state(poison, S.CRASHED)
-    assert (row.failure, row.lost, row.attempts) == ("poison", 2, 2)
-    assert "lost with its slot 2 times" in row.detail
-    for job in good:
-        assert fleet.wait_state(job, S.DONE).attempts == 1
-    (job,) = fleet.push("until", fleet.root / "go", name="after")
-    fleet.wait_running(job)
-    node.power_off()
-    fleet.node("b")
-    (fleet.root / "go").touch()
-    row = fleet.wait_state(job, S.DONE)
-    assert (row.attempts, row.node) == (2, "b") and "no word from a" in row.history[0].detail
-    fleet.check()
-
-
-@pytest.mark.parametrize("verb", ["cancel", "kill"])
-def test_f18_a_job_that_ignores_every_signal_is_ended(fleet: Fleet, verb: str) -> None:
-    fleet.node("a")
-    (job,) = fleet.push("stubborn", "daemons", "until", fleet.root / "go", grace=0.5 if verb == "cancel" else 600)
-    fleet.wait_running(job)
-    fleet.wait_event("family")
-    fleet.store.cancel([job], kill=verb == "kill")
-    row = fleet.wait_state(job, S.CANCELED)
-    assert not fleet.witness.living()
-    assert "SIGKILL" in row.detail
     fleet.check()

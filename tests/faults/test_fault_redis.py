@@ -10,7 +10,10 @@ from harness.fleet import Fleet
 S = JobState
 
 
-@pytest.mark.parametrize("how", ["restart", "kill"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param("restart", marks=pytest.mark.fault(21)), pytest.param("kill", marks=pytest.mark.fault(22))],
+)
 def test_f21_f22_redis_goes_and_comes_back_with_jobs_under_way(fleet: Fleet, how: str) -> None:
     """No job is killed, none is put back, every id that push printed is there, all finish once."""
     go = fleet.root / "go"
@@ -45,7 +48,7 @@ def test_a_cancel_arrives_after_redis_was_away(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_f32_scripts_are_forgotten(fleet: Fleet) -> None:
+def test_scripts_are_forgotten(fleet: Fleet) -> None:
     go = fleet.root / "go"
     fleet.node("a")
     jobs = fleet.push("until", go, jobs=3)
@@ -57,6 +60,7 @@ def test_f32_scripts_are_forgotten(fleet: Fleet) -> None:
     fleet.check()
 
 
+@pytest.mark.fault(32)
 def test_f32_redis_is_emptied(fleet: Fleet) -> None:
     """The slot says so and ends nothing; its outcome is kept; it serves what is pushed next, and is in the list."""
     go = fleet.root / "go"
@@ -75,7 +79,7 @@ def test_f32_redis_is_emptied(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_f32_the_right_redis_comes_back_after_an_empty_one(fleet: Fleet) -> None:
+def test_the_right_redis_comes_back_after_an_empty_one(fleet: Fleet) -> None:
     """What ended meanwhile is delivered by the next agent."""
     go = fleet.root / "go"
     node = fleet.node("a")

@@ -25,11 +25,13 @@ S = JobState
 class Fleet:
     """`server`: where the queue is. Times of all parts are those of `harness.node.SHORT`.
 
-    `prefix`: words in front of the laptop's commands, when it is in another network namespace.
+    `prefix`: words in front of the laptop's commands, when it is in another network namespace. `own_url`: where the
+    test itself reaches the queue, when that is not where the nodes do.
     """
 
-    def __init__(self, root: Path, server: RedisServer, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, root: Path, server: RedisServer, prefix: tuple[str, ...] = (), own_url: str = "") -> None:
         self.root = root
+        self._own_url = own_url or server.url
         self._prefix = prefix
         self.server = server
         self.home = root / "laptop"
@@ -42,9 +44,9 @@ class Fleet:
 
     @property
     def store(self) -> Store:
-        """A connection of the laptop's."""
-        env = environment(self.server.url, self.home)
-        return open_store(self.server.url, settings.load(env))
+        """A connection of the laptop's. It is what looks on: a loaded machine must not make it blind."""
+        env = environment(self._own_url, self.home, EXS_SOCKET_TIMEOUT="20")
+        return open_store(self._own_url, settings.load(env))
 
     def node(self, name: str, *options: str, slots: int = 1, url: str = "", start: bool = True, **more: Any) -> Node:
         """A node, started unless told otherwise."""

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of Redis that fails on demand: it stalls, cuts, refuses, or swallows one reply."""
+"""A TCP proxy in front of Redis that fails on demand: it stalls, cuts, refuses, swallows everything or one reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from harness.redis_server import free_port
 
 
 class Proxy:
-    """Modes: pass · stall (connected, nothing moves) · cut (what is connected breaks, nobody gets in)."""
+    """Modes: pass · stall (connected, nothing moves until it may) · swallow (connected, what is sent is gone, nobody
+    is told: a half-open connection) · cut (what is connected breaks, nobody gets in)."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
@@ -23,6 +24,8 @@ class Proxy:
         self._drop_reply_to: bytes | None = None
         self._then_cut = False
         self._stall_at: bytes | None = None
+        self._let_by = 0
+        self._lossy = False
         self.dropped = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -37,6 +40,10 @@ class Proxy:
         """Move nothing; connections stay."""
         self._call(lambda: self._passing.clear())
 
+    def swallow(self) -> None:
+        """Lose what either side sends; connections stay, and new ones are accepted."""
+        self._call(self._swallow)
+
     def cut(self) -> None:
         """Break every connection and let none in."""
         self._call(self._cut)
@@ -46,9 +53,10 @@ class Proxy:
         self._then_cut = then_cut
         self._drop_reply_to = request
 
-    def stall_at(self, request: bytes) -> None:
-        """Stall as soon as a request contains these bytes; it is held back with all that follows."""
-        self._stall_at = request
+    def stall_at(self, request: bytes, after: int = 0) -> None:
+        """Stall as soon as a request contains these bytes, for the `after + 1`st time; it is held back with all that
+        follows."""
+        self._stall_at, self._let_by = request, after
 
     @property
     def stalled(self) -> bool:
@@ -58,8 +66,13 @@ class Proxy:
     def close(self) -> None:
         """End the proxy."""
         self._call(self._cut)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end)
         self._thread.join(10)
+
+    def _end(self) -> None:
+        for task in asyncio.all_tasks():
+            task.cancel()
+        self._loop.call_soon(self._loop.stop)
 
     def _call(self, step: Callable[[], Any]) -> None:
         done = threading.Event()
@@ -72,8 +85,11 @@ class Proxy:
         assert done.wait(10)
 
     def _go(self) -> None:
-        self._open = True
+        self._open, self._lossy = True, False
         self._passing.set()
+
+    def _swallow(self) -> None:
+        self._lossy = True
 
     def _cut(self) -> None:
         self._open = False
@@ -110,9 +126,13 @@ class Proxy:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             while data := await reader.read(65536):
                 if requests and self._stall_at is not None and self._stall_at in data:
-                    self._stall_at = None
-                    self._passing.clear()
+                    if self._let_by == 0:
+                        self._stall_at = None
+                        self._passing.clear()
+                    self._let_by -= 1
                 await self._passing.wait()
+                if self._lossy:
+                    continue
                 if requests and self._drop_reply_to is not None and self._drop_reply_to in data:
                     self._drop_reply_to, link.doomed = None, True
                 elif not requests and link.doomed:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -30,7 +34,10 @@ def answers(path: Path) -> bool:
 
 
 class RedisServer:
-    """`prefix`: words in front of the command, for another network namespace. `conf`: its configuration file."""
+    """`prefix`: words in front of the command, for another network namespace. `conf`: its configuration file.
+
+    `options`: more of its own.
+    """
 
     def __init__(
         self,
@@ -40,6 +47,7 @@ class RedisServer:
         password: str = "",
         prefix: tuple[str, ...] = (),
         conf: Path | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
         self.host = host
@@ -47,6 +55,7 @@ class RedisServer:
         self._password = password
         self._prefix = prefix
         self._conf = conf
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -71,6 +80,7 @@ class RedisServer:
         words = [str(self._conf)] if self._conf else []
         words += ["--port", str(self.port), "--bind", self.host, "--dir", str(self.directory), "--save", ""]
         words += ["--appendonly", "yes", "--protected-mode", "no"]
+        words += self.options
         words += ["--requirepass", self._password] if self._password else []
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen([*self._prefix, str(find_binary().path), *words], stdout=log, stderr=log)
@@ -95,6 +105,15 @@ class RedisServer:
             self._process.kill()
             self._process.wait(20)
             self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP meanwhile: it has the connections, and answers none."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, (self.directory / "log").read_text()

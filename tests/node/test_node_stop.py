@@ -9,50 +9,10 @@ import signal
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from exs.model import JobState
 from harness.fleet import Fleet
 
 S = JobState
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_first_signal_finishes_the_job_and_takes_no_other(fleet: Fleet, how: signal.Signals) -> None:
-    """F11, F13: the signal goes to the whole group, as Ctrl-C does; the job has a session of its own."""
-    node = fleet.node("a")
-    first, second = fleet.push("until", fleet.root / "go", jobs=2)
-    fleet.wait_running(first)
-    os.killpg(node.pid, how)
-    node.wait_for("1 slot finishes its job and leaves")
-    (fleet.root / "go").touch()
-    assert node.agent is not None and node.agent.wait(20) == 0
-    assert (fleet.row(first).state, fleet.row(first).attempts) == (S.DONE, 1)
-    assert (fleet.row(second).state, fleet.row(second).attempts) == (S.QUEUED, 0)
-    assert fleet.store.workers() == []
-    fleet.check()
-
-
-def test_second_signal_hands_the_job_back_unpunished(fleet: Fleet) -> None:
-    """F12: SIGTERM, the grace period, SIGKILL for a job that does not listen; and no retry is spent."""
-    node = fleet.node("a")
-    go, mended = fleet.root / "go", fleet.root / "mended"
-    (job,) = fleet.push("stubborn", "daemons", "until", go, "fail_unless", mended, retries=1)
-    attempt = fleet.wait_running(job).attempt
-    fleet.wait_event("family")
-    os.kill(node.pid, signal.SIGTERM)
-    node.wait_for("once more hands back")
-    os.kill(node.pid, signal.SIGTERM)
-    assert node.agent is not None and node.agent.wait(20) == 0
-    row = fleet.row(job)
-    assert (row.state, row.lost, row.failure) == (S.QUEUED, 0, "")
-    assert not fleet.witness.living(attempt)
-    go.touch()
-    fleet.node("b")
-    fleet.wait(lambda: fleet.row(job).attempts == 3 or fleet.row(job).retry_at, "the only retry, spent on a failure")
-    mended.touch()
-    assert fleet.wait_state(job, S.DONE).attempts == 3
-    fleet.check()
 
 
 def test_a_node_that_leaves_between_short_jobs_leaves_none_behind(fleet: Fleet) -> None:

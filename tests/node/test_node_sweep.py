@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ import pytest
 from exs.errors import EXIT_REFUSED
 from exs.model import JobState
 from harness.fleet import Fleet
+from harness.netns import NEAR, Wire
 from harness.node import gpus
 from harness.redis_server import RedisServer
 from slotprocess import wait_until
@@ -59,50 +56,21 @@ def test_two_nodes_share_a_sweep(fleet: Fleet) -> None:
     assert {job["status"] for job in jobs} == {"DONE"}
 
 
-@pytest.fixture
-def namespaces() -> Iterator[dict[str, tuple[str, ...]]]:
-    """Two network namespaces, joined by a pair of veth devices: 10.213.87.1 and .2."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces need root and iproute2")
-    names = [f"exs{os.getpid()}{side}" for side in "ab"]
-    veths = [f"ve{os.getpid() % 100000}{side}" for side in "ab"]
-    try:
-        for name in names:
-            ip("netns", "add", name)
-        ip("link", "add", veths[0], "type", "veth", "peer", "name", veths[1])
-        for number, (name, veth) in enumerate(zip(names, veths, strict=True), 1):
-            ip("link", "set", veth, "netns", name)
-            ip("-n", name, "addr", "add", f"10.213.87.{number}/24", "dev", veth)
-            ip("-n", name, "link", "set", veth, "up")
-            ip("-n", name, "link", "set", "lo", "up")
-        yield {side: ("ip", "netns", "exec", name) for side, name in zip("ab", names, strict=True)}
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-
-
-def ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"ip {' '.join(words)}: {done.stderr.strip()}")
-
-
 @pytest.mark.root
-def test_two_nodes_share_a_sweep_across_network_namespaces(
-    tmp_path: Path, namespaces: dict[str, tuple[str, ...]]
-) -> None:
+def test_two_nodes_share_a_sweep_across_network_namespaces(tmp_path: Path, network: Wire) -> None:
     """Redis is bound to the address of one machine, with a password; the other reaches it over the wire."""
-    server = RedisServer(tmp_path / "redis", "10.213.87.1", 6379, "s3cr3t-word", namespaces["a"]).start()
-    fleet = Fleet(tmp_path, server, namespaces["b"])
+    ends = {"a": network.near, "b": network.far}
+    server = RedisServer(tmp_path / "redis", NEAR, 6379, "s3cr3t-word", network.near).start()
+    fleet = Fleet(tmp_path, server, network.far)
     try:
         wait_until(lambda: fleet.command("list").wait(20) == 0, "redis-server answers", 20)
         names = gpus(4)
         pinned = {"a": names[:2], "b": names[2:]}
-        refused = fleet.node("open", start=False, prefix=namespaces["b"], url=server.plain_url)
+        refused = fleet.node("open", start=False, prefix=network.far, url=server.plain_url)
         assert refused.launch().wait(20) == EXIT_REFUSED
         assert "has no password" in refused.text() and "--insecure" in refused.text()
         for node, devices in pinned.items():
-            fleet.node(node, "--gpus", ",".join(devices), slots=2, prefix=namespaces[node])
+            fleet.node(node, "--gpus", ",".join(devices), slots=2, prefix=ends[node])
         push_sweep(fleet)
         fleet.exs("wait", "shared")
         jobs = fleet.json("list", "-t", "shared")["jobs"]

@@ -31,6 +31,26 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0
         time.sleep(0.005)
 
 
+class Killed(BaseException):
+    """The process that pushed is gone."""
+
+
+def killed_after(batches: int, store: Store) -> None:
+    """Make this store's process die after so many batches."""
+    real: Callable[..., Any] = store._call
+    left = batches
+
+    def call(script: str, *args: Any) -> Any:
+        nonlocal left
+        if script == "push":
+            if not left:
+                raise Killed
+            left -= 1
+        return real(script, *args)
+
+    store._call = call  # type: ignore[method-assign]
+
+
 def points(*indices: int, resources: Resources | None = None) -> Iterator[NewJob]:
     """One job per number; the same number is the same point."""
     for i in indices:

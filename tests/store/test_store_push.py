@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,9 @@ from exs.store import keys
 from exs.store import push as push_module
 from exs.store.push import Origin
 from exs.store.store import Store, open_store
-from store.actors import CRASHED, DONE, ME, PRUNED, SPEC, Lab, points
+from store.actors import CRASHED, DONE, ME, PRUNED, SPEC, Killed, Lab, killed_after, points
 
 S = JobState
-
-
-class Killed(BaseException):
-    """The process that pushed is gone."""
 
 
 @pytest.fixture
@@ -35,22 +31,6 @@ def small(queue_url: str, client: redis.Redis) -> Store:
 @pytest.fixture(autouse=True)
 def short_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push_module, "STAGE_LOCK", 100)
-
-
-def killed_after(batches: int, store: Store) -> None:
-    """Make this store's process die after so many batches."""
-    real: Callable[..., Any] = store._call
-    left = batches
-
-    def call(script: str, *args: Any) -> Any:
-        nonlocal left
-        if script == "push":
-            if not left:
-                raise Killed
-            left -= 1
-        return real(script, *args)
-
-    store._call = call  # type: ignore[method-assign]
 
 
 class TestWhole:

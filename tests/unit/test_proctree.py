@@ -39,6 +39,7 @@ def test_a_process_is_read_even_with_a_hostile_name(tmp_path: Path) -> None:
     assert proctree.read(child.pid) is None
 
 
+@pytest.mark.fault(20)
 def test_f20_a_pid_with_a_new_owner_is_not_signalled() -> None:
     child = started(["/bin/sleep", "60"])
     try:

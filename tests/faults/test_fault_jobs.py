@@ -1,0 +1,112 @@
+"""Faults of jobs: they die in part, leave things behind, kill their slot, eat the memory, or cannot be ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from exs.model import JobState
+from harness.fleet import Fleet
+from slotprocess import gone, wait_until
+
+S = JobState
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.fault(6)
+def test_f6_the_job_is_killed(fleet: Fleet) -> None:
+    """What is left of it is ended, and the slot takes the next job."""
+    go = fleet.root / "go"
+    node = fleet.node("a")
+    slots = node.slots()
+    first, second = fleet.push("daemons", "until", go, jobs=2)
+    attempt = fleet.wait_running(first).attempt
+    fleet.wait_event("family")
+    kill(*(seen.pid for seen in fleet.witness.seen("start")))
+    row = fleet.wait_state(first, S.CRASHED)
+    assert row.failure == "error" and "killed by SIGKILL" in row.detail
+    assert not fleet.witness.living(attempt)
+    go.touch()
+    assert fleet.wait_state(second, S.DONE).attempts == 1
+    assert node.slots() == slots
+    fleet.check()
+
+
+@pytest.mark.fault(7)
+def test_f7_a_part_of_the_job_is_killed(fleet: Fleet) -> None:
+    """Only the main process counts."""
+    go = fleet.root / "go"
+    fleet.node("a")
+    (job,) = fleet.push("daemons", "until", go)
+    fleet.wait_running(job)
+    fleet.wait_event("family")
+    (child,) = [seen.pid for seen in fleet.witness.seen("child")]
+    kill(child)
+    wait_until(lambda: gone(child), "the end of the child")
+    assert fleet.row(job).state is S.RUNNING
+    go.touch()
+    assert fleet.wait_state(job, S.DONE).exit_code == 0
+    fleet.wait_gone("")
+    fleet.check()
+
+
+@pytest.mark.fault(8)
+def test_f8_a_job_that_leaves_daemons_is_done_and_they_are_ended(fleet: Fleet) -> None:
+    fleet.node("a")
+    (job,) = fleet.push("daemons")
+    row = fleet.wait_state(job, S.DONE)
+    assert not fleet.witness.living()
+    assert "ended 2 processes that it left behind" in row.detail
+    fleet.check()
+
+
+@pytest.mark.fault(15)
+def test_f15_power_off(fleet: Fleet) -> None:
+    """Other nodes go on, and take over once nothing was heard for long enough."""
+    go = fleet.root / "go"
+    node, other = fleet.node("a"), fleet.node("b")
+    jobs = fleet.push("until", go, jobs=2)
+    fleet.wait_event("start", 2)
+    (lost,) = [job for job in jobs if fleet.row(job).node == "a"]
+    (kept,) = {*jobs} - {lost}
+    node.power_off()
+    go.touch()
+    row = fleet.wait_state(lost, S.DONE)
+    assert (row.attempts, row.node) == (2, "b") and "no word from a" in row.history[0].detail
+    assert fleet.wait_state(kept, S.DONE).attempts == 1
+    assert other.ended() is None
+    fleet.check()
+
+
+@pytest.mark.fault(16)
+def test_f16_a_job_that_kills_its_slot_each_time(fleet: Fleet) -> None:
+    """It is poison after the crash budget; the others finish."""
+    fleet.node("a", EXS_CRASH_BUDGET="2")
+    (poison,) = fleet.push("kill_worker", name="poison")
+    good = fleet.push(jobs=3)
+    row = fleet.wait_state(poison, S.CRASHED)
+    assert (row.failure, row.lost, row.attempts) == ("poison", 2, 2)
+    assert "lost with its slot 2 times" in row.detail
+    for job in good:
+        assert fleet.wait_state(job, S.DONE).attempts == 1
+    fleet.check()
+
+
+@pytest.mark.fault(18)
+@pytest.mark.parametrize("verb", ["cancel", "kill"])
+def test_f18_a_job_that_ignores_every_signal_is_ended(fleet: Fleet, verb: str) -> None:
+    fleet.node("a")
+    (job,) = fleet.push("stubborn", "daemons", "until", fleet.root / "go", grace=0.5 if verb == "cancel" else 600)
+    fleet.wait_running(job)
+    fleet.wait_event("family")
+    fleet.store.cancel([job], kill=verb == "kill")
+    row = fleet.wait_state(job, S.CANCELED)
+    assert not fleet.witness.living()
+    assert "SIGKILL" in row.detail
+    fleet.check()

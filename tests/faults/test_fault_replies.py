@@ -1,0 +1,220 @@
+"""Replies that are lost after the script ran: the call is made again, and all is as if nothing had been.
+
+The first test is exhaustive: a script that is added must say here what calls it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exs.errors import RedisUnreachable
+from exs.model import JobState
+from exs.settings import Limits, Settings
+from exs.store import keys, scripts
+from exs.store.scripts import sha
+from exs.store.store import Store, open_store
+from harness.fleet import Fleet
+from harness.proxy import Proxy
+from harness.redis_server import RedisServer
+from store.actors import CRASHED, DONE, ME, SPEC, Killed, Lab, Slot, killed_after, points
+
+S = JobState
+LUA = Path(scripts.__file__).parent / "lua"
+#: What differs between two runs of the same steps.
+MOMENTS = {"id", "attempt", "created_at", "queued_at", "started_at", "ended_at", "lease_late", "retry_at", "now"}
+
+
+@dataclass
+class Scene:
+    """A queue in which something was done already: five jobs, of which `slot` holds the first, `other` the second."""
+
+    lab: Lab
+    slot: Slot
+    other: Slot
+    ids: list[str]
+
+    def wip(self) -> str:
+        """The queue's registry of running jobs."""
+        return keys.RQ_WIP + "e"
+
+
+def crash(scene: Scene) -> None:
+    scene.slot.finish(CRASHED)
+
+
+def silent(scene: Scene) -> None:
+    scene.lab.silence(scene.ids[0], 10_000)
+    scene.lab.contact()
+
+
+def staged(scene: Scene) -> None:
+    """Another push of the same name that died half way."""
+    doomed = open_store(scene.lab.store._url, Settings(limits=Limits(push_batch=2)))
+    killed_after(2, doomed)
+    with pytest.raises(Killed):
+        doomed.push("e", SPEC, points(*range(10, 17)), ME)
+
+
+def astray(scene: Scene) -> None:
+    """One of RQ's tools moved a waiting job to the failed ones."""
+    scene.lab.client.lrem(keys.RQ_QUEUE + "e", 0, scene.ids[3])
+    scene.lab.client.zadd(keys.RQ_FAILED + "e", {scene.ids[3]: 1})
+
+
+def emptied(scene: Scene) -> None:
+    scene.slot.release()
+    scene.other.release()
+    scene.lab.store.remove(scene.ids)
+
+
+def nothing(scene: Scene) -> None:
+    pass
+
+
+#: Script -> what was done before, and the call whose reply is lost.
+CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] = {
+    "audit_job": (astray, lambda store, scene: store.audit()),
+    "cancel": (nothing, lambda store, scene: store.cancel(scene.ids)),
+    "claim": (nothing, lambda store, scene: store.claim(scene.lab.slot("third").offer, "attempt-of-third")),
+    "discard": (staged, lambda store, scene: store._discard("e", 0)),
+    "experiments": (nothing, lambda store, scene: store.experiments()),
+    "finish": (nothing, lambda store, scene: finish(store, scene)),
+    "gpus_unused": (nothing, lambda store, scene: store.gpus_unused("n", {"0": "busy"}, 60)),
+    "job": (nothing, lambda store, scene: store.job(scene.ids[0])),
+    "jobs": (nothing, lambda store, scene: store.jobs("e")),
+    "mend": (astray, lambda store, scene: mend(store)),
+    "mend_marked": (astray, lambda store, scene: store.mend("e")),
+    "points": (nothing, lambda store, scene: store.plan("e", points(1, 2, 99), ME)),
+    "push": (nothing, lambda store, scene: store.push("e", SPEC, points(*range(8)), ME)),
+    "reap": (silent, lambda store, scene: store.reap()),
+    "release": (nothing, lambda store, scene: release(store, scene)),
+    "remove": (nothing, lambda store, scene: store.remove(scene.ids)),
+    "remove_experiment": (emptied, lambda store, scene: store.remove_experiment("e")),
+    "renew": (silent, lambda store, scene: renew(store, scene)),
+    "retry": (crash, lambda store, scene: store.retry(scene.ids)),
+    "slot_dead": (nothing, lambda store, scene: store.slot_dead([scene.slot.offer.slot], "killed")),
+    "unused_gpus": (nothing, lambda store, scene: store.unused_gpus()),
+    "workers": (nothing, lambda store, scene: store.workers()),
+}
+
+
+def mend(store: Store) -> None:
+    while store._call("mend", "e", 300):
+        pass
+
+
+def finish(store: Store, scene: Scene) -> Any:
+    held = scene.slot.held
+    assert held is not None
+    return store.finish_and_claim(held.job, held.attempt, DONE, scene.slot.offer, "next-attempt")
+
+
+def release(store: Store, scene: Scene) -> Any:
+    assert scene.slot.held is not None
+    return store.release(scene.slot.held.job, scene.slot.held.attempt, "asked", scene.slot.offer)
+
+
+def renew(store: Store, scene: Scene) -> Any:
+    assert scene.slot.held is not None
+    return store.renew(scene.slot.held.job, scene.slot.held.attempt, scene.slot.offer)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis").start()
+    yield server
+    server.kill()
+
+
+def scene(server: RedisServer, before: Callable[[Scene], None]) -> Scene:
+    client = server.client()
+    client.flushall()
+    for name in CALLS:
+        client.script_load(scripts.source(name))
+    lab = Lab(open_store(server.url, Settings()), client)
+    lab.push(*range(5))
+    made = Scene(lab, lab.slot("first"), lab.slot("second"), lab.ids())
+    made.slot.claim("attempt-of-first")
+    made.other.claim("attempt-of-second")
+    before(made)
+    return made
+
+
+def seen(scene: Scene) -> Any:
+    """All that anybody can see of the queue, but for moments and names drawn by lot."""
+    store = scene.lab.store
+    rows = [store.job(row.id) for row in store.jobs("e")]
+    shown = [{name: value for name, value in vars(row).items() if name not in MOMENTS} for row in rows]
+    for row in shown:
+        row["history"] = [replace(past, started_at=0.0, ended_at=0.0) for past in row["history"]]
+    experiments = [{**vars(row), "id": "", "created_at": 0.0} for row in store.experiments()]
+    slots = [(row.name, row.state, row.index, row.done, row.failed) for row in store.workers()]
+    client = scene.lab.client
+    numbers = {job: str(number) for number, job in enumerate(scene.ids)}
+    order = [numbers.get(job, "new") for job in client.lrange("rq:queue:e", 0, -1)]
+    there = {key: client.type(key) for key in client.keys("*") if not key.startswith("rq:job:")}
+    named = {re.sub("[a-z2-7]{10}$", lambda found: numbers.get(found[0], found[0]), key): there[key] for key in there}
+    return shown, experiments, slots, order, named, [row.why for row in store.unused_gpus()]
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize("script", sorted(path.stem for path in LUA.glob("*.lua")))
+def test_f26_a_reply_is_lost_after_the_script_ran(server: RedisServer, script: str) -> None:
+    assert script in CALLS, "say in CALLS what calls it, and it is tested"
+    before, call = CALLS[script]
+    plain = scene(server, before)
+    call(plain.lab.store, plain)
+    expected = seen(plain)
+
+    lossy = scene(server, before)
+    proxy = Proxy(server.host, server.port)
+    try:
+        store = open_store(proxy.url, Settings())
+        proxy.drop_reply(sha(script).encode())
+        with pytest.raises(RedisUnreachable):
+            call(store, lossy)
+        assert proxy.dropped == 1
+        call(store, lossy)
+    finally:
+        proxy.close()
+    assert seen(lossy) == expected
+    lossy.lab.client.zrem(keys.RQ_FAILED + "e", *lossy.ids)
+    if before is not astray:
+        assert lossy.lab.store.audit() == []
+
+
+@pytest.mark.parametrize("script", ["claim", "renew", "finish", "release"])
+def test_a_slot_makes_the_call_again_whose_reply_was_lost(fleet: Fleet, script: str) -> None:
+    """Every job runs once, and none is held by nobody."""
+    go, proxy = fleet.root / "go", fleet.proxy()
+    jobs = fleet.push("until", go, jobs=3)
+    if script == "claim":
+        proxy.drop_reply(sha(script).encode())
+    node = fleet.node("a", url=proxy.url)
+    fleet.wait_running(jobs[0])
+    if script != "claim":
+        proxy.drop_reply(sha(script).encode())
+    if script == "release":
+        os.kill(node.pid, signal.SIGTERM)
+        node.wait_for("once more hands back")
+        os.kill(node.pid, signal.SIGTERM)
+        assert node.agent is not None and node.agent.wait(20) == 0
+        assert [fleet.row(job).state for job in jobs] == [S.QUEUED] * 3
+        node.start()
+    elif script == "renew":
+        fleet.wait(lambda: proxy.dropped, "a lost reply")
+    go.touch()
+    rows = fleet.wait_all()
+    expected = {jobs[0]: 2 if script == "release" else 1, jobs[1]: 1, jobs[2]: 1}
+    assert proxy.dropped == 1
+    assert {row.id: row.attempts for row in rows} == expected == fleet.witness.runs()
+    assert all(row.state is S.DONE and row.lost == 0 for row in rows)
+    fleet.check()
