@@ -126,7 +126,7 @@ ANSWER = "exs:answer:"
 #: string: the last experiment pushed, for the selector `last`.
 LAST = "exs:last"
 
-#: Fields of rq:job:ID that are ours. Times in ms of Redis time.
+#: Fields of rq:job:ID that are ours. When the last attempt began and ended stands in RQ's `started_at` and `ended_at`.
 JOB_FIELDS = {
     "st": "state",
     "ix": "index in its experiment",
@@ -143,11 +143,9 @@ JOB_FIELDS = {
     "rt": "retries used",
     "ls": "attempts lost with their slot",
     "nd": "node",
-    "bt": "boot of that node",
+    "bt": "boot of that node, while it is held",
     "gp": "GPUs, comma separated",
-    "t0": "start of the last attempt",
-    "t1": "end of the last attempt",
-    "ra": "when it is queued again",
+    "ra": "when it is queued again, ms",
     "wn": "what its holder is asked to do: cancel, kill, pause",
     "fc": "failure class",
     "fd": "why, in one line",
@@ -155,8 +153,8 @@ JOB_FIELDS = {
     "sg": "signal",
     "rs": "result, JSON",
     "tl": "end of its output, when it failed",
-    "dr": "run directory",
-    "lg": "log file",
+    "dr": "run directory; what ends with / lacks the name of the job",
+    "lg": "log file, relative to the run directory",
     "rm": "peak resident memory, bytes",
     "lx": "bytes of output not kept",
 }

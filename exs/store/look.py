@@ -70,7 +70,7 @@ class Watchers(Base):
         if not reply:
             raise NotFound(f"no job {job_id!r}.", "exs list -t NAME shows the ids.")
         row = rows.job_row(reply, now / 1000)
-        row.history = rows.history_from(earlier, f"job {job_id}")
+        row.history = rows.history_from(earlier, row)
         return row
 
     def find(self, selector: str, states: Collection[JobState] = ()) -> list[JobRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from exs.errors import BrokenRecord
@@ -13,8 +13,10 @@ from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
 
 #: Fields that a list reads, in the order in which `jobs.lua` and `job.lua` are asked for them.
-_FIELDS = "st origin ix nm pr pt sp cm at an ls nd worker_name gp created_at t0 t1 ra wn fc fd xc rs dr lg tl rm lx"
-ROW_FIELDS = tuple(_FIELDS.split())
+ROW_FIELDS = (
+    "st", "origin", "ix", "nm", "pr", "pt", "sp", "cm", "at", "an", "ls", "nd", "worker_name", "gp", "created_at",
+    "started_at", "ended_at", "ra", "wn", "fc", "fd", "xc", "rs", "dr", "lg", "tl", "rm", "lx",
+)  # fmt: skip
 
 #: The largest whole number that JSON, Lua and float agree on; what is beyond is no number of ours.
 _LARGEST = 2**53
@@ -46,7 +48,7 @@ def _mapping(value: bytes | None, what: str) -> dict[str, Json]:
 def iso_seconds(value: bytes | None) -> float:
     """RQ's ISO time as seconds since the epoch, 0.0 for none."""
     try:
-        return datetime.fromisoformat(text(value).replace("Z", "+00:00")).astimezone(timezone.utc).timestamp()
+        return datetime.fromisoformat(text(value).replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError):
         return 0.0
 
@@ -105,13 +107,14 @@ def job_row(reply: Sequence[bytes | None], now: float) -> JobRow:
             raise BrokenRecord(f"commands of {what} are not a list.")
     except (BrokenRecord, ValueError) as error:
         state, params, result, commands, detail = JobState.CRASHED, {}, {}, [], f"broken record: {error}"
-    exit_code = f["xc"]
+    exit_code, name = f["xc"], text(f["nm"])
+    directory, log = _paths(name, text(f["dr"]), text(f["lg"]))
     return JobRow(
         id=text(job_id),
         experiment=experiment_of(text(f["origin"])),
         index=whole(f["ix"]),
         state=state,
-        name=text(f["nm"]),
+        name=name,
         params=params,
         point=text(f["pt"]),
         spec=text(f["sp"]),
@@ -123,16 +126,16 @@ def job_row(reply: Sequence[bytes | None], now: float) -> JobRow:
         slot=text(f["worker_name"]),
         gpus=text(f["gp"]),
         created_at=iso_seconds(f["created_at"]),
-        started_at=_seconds(f["t0"]),
-        ended_at=_seconds(f["t1"]),
+        started_at=iso_seconds(f["started_at"]),
+        ended_at=iso_seconds(f["ended_at"]),
         lease_late=max(0.0, now - _seconds(lease)) if lease else 0.0,
         retry_at=_seconds(f["ra"]),
         failure=text(f["fc"]),
         detail=detail,
         exit_code=whole(exit_code) if exit_code else None,
         result=result,
-        directory=text(f["dr"]),
-        log=text(f["lg"]),
+        directory=directory,
+        log=log,
         tail=text(f["tl"]),
         max_rss=whole(f["rm"]),
         log_dropped=whole(f["lx"]),
@@ -140,27 +143,37 @@ def job_row(reply: Sequence[bytes | None], now: float) -> JobRow:
     )
 
 
-def history_from(items: Iterable[bytes], what: str) -> tuple[PastAttempt, ...]:
-    """Earlier attempts, oldest first; one that cannot be read is left out."""
+def _paths(name: str, directory: str, log: str) -> tuple[str, str]:
+    """Run directory and log of the job called `name`, from what `paths.lua` made of them."""
+    if directory.endswith("/"):
+        directory += name
+    if log and directory and not log.startswith("/"):
+        log = f"{directory}/{log}"
+    return directory, log
+
+
+def history_from(items: Iterable[bytes], row: JobRow) -> tuple[PastAttempt, ...]:
+    """Earlier attempts of `row`, oldest first; one that cannot be read is left out."""
     attempts: list[PastAttempt] = []
     for item in items:
         try:
-            f = _mapping(item, f"attempts of {what}")
+            f = _mapping(item, f"attempts of job {row.id}")
         except BrokenRecord:
             continue
         exit_code = f.get("exit_code")
+        directory, log = _paths(row.name, str(f.get("directory", "")), str(f.get("log", "")))
         attempts.append(
             PastAttempt(
                 number=_whole_of(f.get("number")),
                 node=str(f.get("node", "")),
                 gpus=str(f.get("gpus", "")),
-                started_at=_whole_of(f.get("started")) / 1000,
-                ended_at=_whole_of(f.get("ended")) / 1000,
+                started_at=_moment(f.get("started")),
+                ended_at=_moment(f.get("ended")),
                 failure=str(f.get("failure", "")),
                 detail=str(f.get("detail", "")),
                 exit_code=None if exit_code is None else _whole_of(exit_code),
-                directory=str(f.get("directory", "")),
-                log=str(f.get("log", "")),
+                directory=directory,
+                log=log,
             )
         )
     return tuple(attempts)
@@ -169,6 +182,11 @@ def history_from(items: Iterable[bytes], what: str) -> tuple[PastAttempt, ...]:
 def _whole_of(value: Json) -> int:
     """A number that `remember` in Lua wrote as text; 0 for anything else."""
     return whole(str(value).encode()) if isinstance(value, (str, int, float)) else 0
+
+
+def _moment(value: Json) -> float:
+    """A time as `remember` writes it, or as it did at first: in ms."""
+    return iso_seconds(value.encode()) if isinstance(value, str) and "T" in value else _whole_of(value) / 1000
 
 
 def experiment_row(reply: Sequence[Any]) -> ExperimentRow:

@@ -1,12 +1,13 @@
 """Loads and runs the Lua scripts by name; knows nothing of what they do.
 
-A script file may begin with `--@ lib other`: those files of `lua/lib` are put in front of it, after the key
-names of `keys.prelude()` and the transitions of `model.TRANSITIONS`. No script uses a shebang: 6.2 refuses it.
+A script file may begin with `--@ lib other`: what it uses of those files of `lua/lib` is put in front of it, after the
+key names of `keys.prelude()` and the transitions of `model.TRANSITIONS`. No script uses a shebang: 6.2 refuses it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,8 @@ _GUARD = """do
   local schema = redis.call('GET', SCHEMA)
   if schema and schema ~= SCHEMA_VERSION then return redis.error_reply(OTHER_SCHEMA .. schema) end
 end"""
+_WORD = re.compile(r"\w+")
+_DEFINED = re.compile(r"local (?:function )?(\w+)")
 Arg = str | bytes | int | float
 
 
@@ -35,8 +38,25 @@ def source(name: str) -> str:
     libraries = first[3:].split() if first.startswith("--@") else []
     parts = [_transitions()] if "state" in libraries else []
     parts += [(_LUA / "lib" / f"{library}.lua").read_text(encoding="utf-8") for library in libraries]
-    body = "\n".join([_GUARD, *parts, text])
+    body = "\n".join([_GUARD, *_used("\n".join(parts), text), text])
     return f"{keys.prelude(body)}\n{body}"
+
+
+def _used(libraries: str, text: str) -> list[str]:
+    """Those definitions of the libraries that `text` needs, in order, without comments.
+
+    Redis runs a script from its first line at each call: a function that nobody calls costs 0.1 us all the same, and
+    half of finish.lua's functions were such (10 us before its own first line, 5 without them).
+    """
+    code = re.sub(r"^--.*\n", "", libraries, flags=re.MULTILINE)
+    needed, found = set(_WORD.findall(text)), []
+    # Lua sees only what stands above, so one pass from below finds everything.
+    for definition in reversed(re.split(r"^(?=local )", code, flags=re.MULTILINE)[1:]):
+        name = _DEFINED.match(definition)
+        if name and name[1] in needed:
+            needed |= set(_WORD.findall(definition))
+            found.append(definition.rstrip())
+    return found[::-1]
 
 
 @cache
@@ -46,8 +66,9 @@ def sha(name: str) -> str:
 
 
 def _transitions() -> str:
-    pairs = ",".join(f"['{a.value}>{b.value}']=true" for a, targets in TRANSITIONS.items() for b in sorted(targets))
-    return f"local ALLOWED={{{pairs}}}"
+    # Text, not a table: one of 22 entries would be made anew at each call.
+    pairs = "|".join(f"{a.value}>{b.value}" for a, targets in TRANSITIONS.items() for b in sorted(targets))
+    return f"local ALLOWED='|{pairs}|'"
 
 
 class Scripts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import redis
@@ -129,7 +130,8 @@ class Lab:
         assert self.client.zadd(keys.LEASES, {job: (self.store.now() - seconds) * 1000}, xx=True, ch=True)
 
     def began(self, job: str, ago: float) -> None:
-        self.client.hset(keys.RQ_JOB + job, "t0", int((self.store.now() - ago) * 1000))
+        began = datetime.fromtimestamp(self.store.now() - ago, timezone.utc)
+        self.client.hset(keys.RQ_JOB + job, "started_at", f"{began:%Y-%m-%dT%H:%M:%S}.000Z")
 
     def reap(self) -> int:
         """What a reap ends now, the fleet having been in contact all the time."""

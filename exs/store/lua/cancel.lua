@@ -16,7 +16,7 @@ for i = 2, #ARGV do
     asked = asked + 1
   elseif allowed(job, 'CANCELED') then
     leave(job)
-    enter(job, 'CANCELED', now, {'t1', now, 'ended_at', iso(now), 'fd', 'canceled while it waited'})
+    enter(job, 'CANCELED', now, {'ended_at', iso(now), 'fd', 'canceled while it waited'})
     touched[job.exp] = true
     canceled = canceled + 1
   else

@@ -21,7 +21,7 @@ local function answer(id, f, nth)
   return {id, attempt, nth, experiment_of(f[2]), f[5], f[6], f[7], f[8], f[9], f[10] or '', f[11] or '', f[12]}
 end
 
-local held = redis.call('HMGET', worker, 'exs_at', 'current_job', 'queues')
+local held = redis.call('HMGET', worker, 'exs_at', 'current_job', 'queues', 'last_heartbeat')
 if held[1] == attempt and held[2] then
   local f = read(held[2])
   if f[13] == attempt then return answer(held[2], f, f[4]) end
@@ -44,16 +44,19 @@ local function lease_to(id, f, nth)
   local job = RQ_JOB .. id
   redis.call('ZADD', LEASES, now + lease, id)
   redis.call('HSET', job, 'st', 'RUNNING', 'status', 'started', 'at', attempt, 'worker_name', slot, 'started_at', at,
-    'last_heartbeat', at, 'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 't0', now, 'an', nth)
+    'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 'an', nth)
   if nth > 1 then
-    redis.call('HDEL', job, 'ended_at', 't1', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'description', 'rm', 'lx', 'dr', 'lg')
+    redis.call('HDEL', job, 'ended_at', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'description', 'rm', 'lx', 'dr', 'lg')
   end
   redis.pcall('ZADD', RQ_WIP .. f[2], '+inf', id .. ':' .. attempt)
-  redis.call('HSET', worker, 'state', 'busy', 'current_job', id, 'exs_at', attempt, 'last_heartbeat', at)
+  redis.call('HSET', worker, 'state', 'busy', 'current_job', id, 'exs_at', attempt)
 end
 
--- A slot that RQ's registration forgot is listed by what it offers, until its next renewal makes it register anew.
+-- The slot lives; one that ends many jobs in ten seconds says so once. One that RQ's registration forgot is listed by what
+-- it offers, until its next renewal makes it register anew.
 local function announce()
+  if held[3] and held[4] and string.sub(held[4], 1, 18) == string.sub(at, 1, 18) then return end
+  redis.call('HSET', worker, 'last_heartbeat', at)
   if not held[3] then
     redis.call('HSET', worker, 'queues', pools, 'exs_node', ARGV[3], 'exs_boot', ARGV[4], 'exs_gpus', devices)
     redis.call('SADD', RQ_WORKERS, worker)
@@ -83,7 +86,7 @@ while not suspended and junk > 0 do
   if junk > 0 then unset_ready(from.pool, from.shape, from.queue) end
 end
 redis.call('DEL', 'exs:none') -- see renew: a full server runs its queue empty, LPOP above having the same effect
-redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle', 'last_heartbeat', at)
+redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle')
 redis.call('HDEL', worker, 'current_job', 'exs_at')
 announce()
 local wish = devices .. '|' .. memory .. '|' .. string.format('%.0f', now + lease) .. '|' .. only

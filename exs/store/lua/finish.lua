@@ -1,4 +1,4 @@
---@ time number list ready state attempt
+--@ time number list ready state attempt paths
 -- finish(id, attempt, slot, outcome JSON, result JSON, tail, retry_wait_ms, retry_wait_max_ms) -> ours | fenced | gone
 -- Accepts the outcome of the attempt that holds the job, once; the same attempt again gets the same answer (R2).
 -- outcome: state failure detail exit_code signal seconds directory log max_rss log_dropped.
@@ -12,19 +12,20 @@ if job.at ~= attempt then return 'fenced' end
 local o = cjson.decode(ARGV[4])
 if o.state == 'CRASHED' and unwanted(job) then o.state, o.failure = 'CANCELED', nil end
 if not REGISTRY[o.state] or not allowed(job, o.state) then return redis.error_reply('EXS a ' .. job.st .. ' job cannot become ' .. o.state) end
-redis.call('DEL', 'exs:none') -- see renew: lets the writes below pass on a full server
 
 local now = now_ms()
-local f = {'t1', now, 'ended_at', iso(now), 'dn', attempt}
+local directory, log = '', ''
+if type(o.directory) == 'string' and type(o.log) == 'string' then directory, log = short_paths(job.nm, o.directory, o.log) end
+local f = {'ended_at', iso(now), 'dn', attempt}
 local function keep(field, value)
   if value ~= nil and value ~= cjson.null and value ~= '' and value ~= 0 then f[#f + 1] = field f[#f + 1] = value end
 end
-keep('fc', o.failure) keep('fd', o.detail) keep('sg', o.signal) keep('dr', o.directory) keep('lg', o.log)
+keep('fc', o.failure) keep('fd', o.detail) keep('sg', o.signal) keep('dr', directory) keep('lg', log)
 keep('rm', o.max_rss) keep('lx', o.log_dropped) keep('rs', ARGV[5]) keep('tl', ARGV[6])
 if o.exit_code ~= cjson.null and o.exit_code ~= nil then f[#f + 1] = 'xc' f[#f + 1] = o.exit_code end
 if o.state == 'CRASHED' then keep('exc_info', o.detail) keep('description', o.detail) end
 
-local running = leave(job)
+local running = leave(job) -- its first write frees, see renew: those below pass on a full server
 local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'retries', 'max')
 if o.state == 'CRASHED' and job.rt < number(e[1]) then
   redis.call('HSET', RQ_JOB .. id, 'rt', job.rt + 1, unpack(f))
@@ -35,8 +36,5 @@ else
 end
 if running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(job.exp) end -- below max_running nothing has changed
 
-if free_slot(slot, attempt) then
-  redis.pcall('HINCRBY', RQ_WORKER .. slot, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', 1)
-  redis.pcall('HINCRBYFLOAT', RQ_WORKER .. slot, 'total_working_time', tonumber(o.seconds) or 0)
-end
+free_slot(slot, attempt, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', tonumber(o.seconds) or 0)
 return 'ours'

@@ -40,7 +40,7 @@ end
 local function lost_after(job)
   local base = field(EXPERIMENT .. job.exp, 'lost')
   base = whole(base) or tonumber(ARGV[5])
-  return math.max(base, math.min((now - job.t0) * tonumber(ARGV[6]), tonumber(ARGV[7])))
+  return math.max(base, math.min((now - ms_of(job.t0)) * tonumber(ARGV[6]), tonumber(ARGV[7])))
 end
 
 local function verdict(job, silent)

@@ -9,7 +9,7 @@ if job.dn == attempt then return 'ours' end
 if job.at ~= attempt then return 'fenced' end
 redis.call('DEL', 'exs:none') -- see renew
 local now = now_ms()
-local f = {'t1', now, 'ended_at', iso(now), 'fd', ARGV[4], 'dn', attempt}
+local f = {'ended_at', iso(now), 'fd', ARGV[4], 'dn', attempt}
 leave(job)
 if unwanted(job) then
   enter(job, 'CANCELED', now, f)

@@ -1,16 +1,17 @@
---@ time
+--@ time paths
 -- renew(id, attempt, slot, lease_ms, directory, log) -> {ours|fenced|gone, want, known}
 -- Prolongs a lease. A late lease that nobody ended is taken up again: late is not lost. known = 0 tells a slot
 -- whose registration has expired to register anew.
 -- keys: rq:job exs:leases rq:worker
 local id, attempt, slot = ARGV[1], ARGV[2], ARGV[3]
 local job, worker = RQ_JOB .. id, RQ_WORKER .. slot
-local f = redis.pcall('HMGET', job, 'st', 'at', 'wn')
+local f = redis.pcall('HMGET', job, 'st', 'at', 'wn', 'nm')
 if f[2] ~= attempt then return {f[1] and 'fenced' or 'gone', '', 1} end
 redis.call('DEL', 'exs:none') -- a first write that frees: later ones pass on a full server without a shebang (M9, R4)
 local now = now_ms()
 redis.call('ZADD', LEASES, now + tonumber(ARGV[4]), id)
-redis.call('HSET', job, 'last_heartbeat', iso(now), 'dr', ARGV[5], 'lg', ARGV[6])
+local directory, log = short_paths(f[4] or '', ARGV[5], ARGV[6])
+redis.call('HSET', job, 'dr', directory, 'lg', log)
 local known = redis.call('HEXISTS', worker, 'birth') -- claim may have noted the slot without it
 if known == 1 then
   redis.call('HSET', worker, 'last_heartbeat', iso(now), 'state', 'busy', 'current_job', id, 'exs_at', attempt)

@@ -2,7 +2,7 @@
 -- Remembers the attempt that ended last, once, before the next one overwrites it.
 local function remember(job)
   if job.an <= job.hn then return end
-  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 't0', 't1', 'fc', 'fd', 'xc', 'dr', 'lg')
+  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 'started_at', 'ended_at', 'fc', 'fd', 'xc', 'dr', 'lg')
   local record = {}
   local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log'}
   for i, name in ipairs(names) do if f[i] then record[name] = f[i] end end
@@ -11,13 +11,19 @@ local function remember(job)
   redis.call('HSET', RQ_JOB .. job.id, 'hn', job.an)
 end
 
--- Frees the slot that held a job, unless it holds another by now; true if it was its holder.
-local function free_slot(slot, attempt)
+-- Frees the slot that held a job, unless it holds another by now. `counted`: RQ's count of jobs that this one adds to,
+-- with the seconds that it ran; HINCRBYFLOAT would cost as much as all the rest (measured).
+local function free_slot(slot, attempt, counted, seconds)
   local worker = RQ_WORKER .. slot
-  if redis.call('HGET', worker, 'exs_at') ~= attempt then return false end
+  local w = redis.call('HMGET', worker, 'exs_at', 'total_working_time', counted or 'exs_at')
+  if w[1] ~= attempt then return end
   redis.call('HDEL', worker, 'current_job', 'exs_at')
-  redis.call('HSET', worker, 'state', 'idle')
-  return true
+  if counted then
+    local total = string.match(w[2] or '', '^%d+%.?%d*$') and tonumber(w[2]) or 0
+    redis.call('HSET', worker, 'state', 'idle', counted, number(w[3]) + 1, 'total_working_time', string.format('%.6f', total + seconds))
+  else
+    redis.call('HSET', worker, 'state', 'idle')
+  end
 end
 
 -- Whether a job's end was asked for.
@@ -35,5 +41,5 @@ local function revive(job)
   remember(job)
   leave(job)
   redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
-    't0', 't1', 'ended_at', 'started_at', 'exc_info', 'description')
+    'ended_at', 'started_at', 'exc_info', 'description')
 end

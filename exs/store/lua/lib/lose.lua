@@ -4,13 +4,13 @@ local function lose(job, why, now, budget, wait, longest)
   leave(job)
   free_slot(job.slot, job.at)
   local lost = job.ls + 1
-  local f = {'ls', lost, 't1', now, 'ended_at', iso(now), 'fc', 'lost', 'fd', why}
+  local f = {'ls', lost, 'ended_at', iso(now), 'fc', 'lost', 'fd', why}
   redis.call('HDEL', RQ_JOB .. job.id, 'xc', 'sg')
   if unwanted(job) then
     enter(job, 'CANCELED', now, f)
   elseif lost >= budget then
-    f[8], f[10] = 'poison', 'lost with its slot ' .. lost .. ' times; last: ' .. why
-    f[11], f[12], f[13], f[14] = 'exc_info', 'poison: ' .. why, 'description', 'poison: ' .. why
+    f[6], f[8] = 'poison', 'lost with its slot ' .. lost .. ' times; last: ' .. why
+    f[9], f[10], f[11], f[12] = 'exc_info', 'poison: ' .. why, 'description', 'poison: ' .. why
     enter(job, 'CRASHED', now, f)
   else
     redis.call('HSET', RQ_JOB .. job.id, unpack(f))

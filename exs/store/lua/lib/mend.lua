@@ -75,7 +75,7 @@ local function mend(id, now)
   if status == 'canceled' and not job.at and allowed(job, 'CANCELED') then
     leave(job)
     drop_blanks() -- places of others are looked for next
-    enter(job, 'CANCELED', now, {'t1', now, 'ended_at', iso(now), 'fd', 'canceled through RQ'})
+    enter(job, 'CANCELED', now, {'ended_at', iso(now), 'fd', 'canceled through RQ'})
   elseif status == 'queued' and over then
     redis.call('LREM', RQ_QUEUE .. job.q, -1, id)
     revive(job)
