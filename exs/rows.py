@@ -1,9 +1,10 @@
-"""What lists and pages show: a job, an experiment, a slot, a push. `store` makes them, `view` prints them."""
+"""What lists and pages show: a job, an experiment, a slot, a push, a finding. `view` prints them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from exs.model import JobState, Json, Params
 
@@ -109,6 +110,8 @@ class SlotRow:
     version: str = ""
     boot: str = ""
     pid_start: int = 0  #: start of the process in clock ticks after boot, which tells it from a later one of that pid
+    memory: int = 0  #: bytes of its smallest device, 0 if it has none or does not tell
+    only: str = ""  #: the one experiment of which it takes jobs, "" for any
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,23 @@ class Pushed:
     gone: int = 0  #: in the queue but no longer in the file
     duplicates: int = 0  #: identical points in the file, run once
     first_ids: tuple[str, ...] = ()
+
+
+class Severity(Enum):
+    """How bad a finding is, from nothing to much."""
+
+    OK = "ok"  #: as it should be
+    NOTE = "note"  #: worth knowing, nothing to do
+    WARNING = "warning"  #: something does not run as it could
+    ERROR = "error"  #: work, or the safety of the nodes, is at risk
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `exs doctor`. `where`: redis, node or queue; `do`: what to type, one command per line."""
+
+    where: str
+    severity: Severity
+    what: str  #: one sentence; in an OK one a few facts
+    do: str = ""
+    waivable: bool = False  #: a person may decide to live with it: --insecure

@@ -45,6 +45,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Nodes": {
         "worker": ("worker", "Work on queued jobs with this machine's GPUs or CPUs."),
         "server": ("server", "This user's embedded Redis: start, stop, status, url."),
+        "doctor": ("doctor", "What is wrong with Redis, this machine, the queue; what to type."),
     },
 }
 ALIASES = {"ls": "list"}

@@ -39,6 +39,7 @@ _NAMED = 8
 @click.option("--cpus", type=int, metavar="N", help="N slots without a GPU.")
 @click.option("-d", "--debug", is_flag=True, help="Run the first job alone, here, and show what it prints.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
+@click.option("--insecure", is_flag=True, help="Use a Redis that anybody on the network can write to.")
 @click.option("--json", "as_json", is_flag=True, help="End with the jobs as JSON; all remarks go to standard error.")
 @click.pass_context
 def command(
@@ -50,6 +51,7 @@ def command(
     cpus: int | None,
     debug: bool,
     into: bool,
+    insecure: bool,
     as_json: bool,
 ) -> None:
     """Push a sweep and run it here: one slot per GPU, or the file's `resource`, or one per core.
@@ -57,7 +59,7 @@ def command(
     What is done already is kept, what crashed or was canceled runs again. Ends with the table of results;
     exit code 1 if a job crashed. Ctrl-C asks once, then stops; the same command goes on later.
     """
-    from exs_worker import local
+    from exs_worker import local, serve
 
     sweep = read_sweep(request)
     plans = _plans(sweep, gpus, slots, per_gpu, cpus)
@@ -70,6 +72,7 @@ def command(
         context.exit(run_first(sweep, plans[0]))
     local.check(plans, dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT)))
     store = session.open_store()
+    serve.refuse_unsafe_redis(store, insecure)
     form = "json" if as_json else None
     name = _push(store, sweep, request, into, plans, form)
     counts = store.counts(name)

@@ -24,7 +24,7 @@ from exs.model import DEFAULT_POOL
 @click.option("--workdir", default="", metavar="DIR", help="Run every job in DIR instead of where it was pushed from.")
 @click.option("--node", default="", metavar="NAME", help="Name of this machine in lists. [default: its host name]")
 @click.option("--share-gpus", is_flag=True, help="Use a GPU though processes of others compute on it.")
-@click.option("--insecure", is_flag=True, help="Serve a Redis that everybody on the network can write to.")
+@click.option("--insecure", is_flag=True, help="Serve a Redis that anybody on the network can write to.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,6 +46,7 @@ def command(
     """
     if context.invoked_subcommand is not None:
         return
+    from exs.store.store import open_store
     from exs_worker import serve
     from exs_worker.devices import discover
     from exs_worker.slotplan import index_note, plan_slots
@@ -58,8 +59,7 @@ def command(
     if note:
         session.note(note)
     settings = session.connected_settings()
-    if not insecure:
-        serve.refuse_open_redis(settings)
+    serve.refuse_unsafe_redis(open_store(settings.redis_url, settings), insecure)
     if node:
         settings = replace(settings, node=session.check_node(node, "--node"))
     for pool in pools:

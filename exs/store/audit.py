@@ -43,16 +43,26 @@ class Auditor(Watchers, Menders):
     """Looks for jobs that are lost, doubled or miscounted."""
 
     def audit(self) -> list[str]:
-        """One sentence per finding, none when the queue is consistent. Safe while workers claim.
+        """One sentence per finding, none when the queue is as exs left it. Safe while workers claim."""
+        findings = [
+            f"job {job} is quarantined: it stood in a queue and is no job of ours." for job in self.quarantine()
+        ]
+        listening = [stranger for stranger in self.strangers() if stranger.queues]
+        findings += [f"{stranger}; stop it, and start `exs worker`." for stranger in listening]
+        return findings + self.misplaced()
+
+    def quarantine(self) -> list[str]:
+        """Ids of what stood in a queue of ours and is no job of ours, some of them."""
+        with sentences(self._url):
+            return [records.text(job) for job in self._client.zrange(keys.QUARANTINE, 0, _NAMED - 1)]
+
+    def misplaced(self) -> list[str]:
+        """One sentence per job that does not stand in exactly one place, and per count that is wrong.
 
         Lists and registries are read once in pages; what looks wrong in them is judged by an atomic look at all
         places of that job, and a count only when it is still wrong at a second look.
         """
-        findings = [
-            f"job {job} is quarantined: it stood in a queue and is no job of ours." for job in self._quarantine()
-        ]
-        listening = [stranger for stranger in self.strangers() if stranger.queues]
-        findings += [f"{stranger}; stop it, and start `exs worker`." for stranger in listening]
+        findings: list[str] = []
         known = self.experiments()
         with sentences(self._url):
             names = [records.text(name) for name in self._client.zrange(keys.EXPERIMENTS, 0, -1)]
@@ -65,10 +75,6 @@ class Auditor(Watchers, Menders):
             if experiment.jobs and self._queues(experiment.name) is None:
                 findings.append(f"the queues of experiment {experiment.name} cannot be read.")
         return findings
-
-    def _quarantine(self) -> list[str]:
-        with sentences(self._url):
-            return [records.text(job) for job in self._client.zrange(keys.QUARANTINE, 0, _NAMED - 1)]
 
     def _audit_jobs(self, name: str, leases: Sequence[str], later: Sequence[str]) -> Iterator[str]:
         jobs = self.jobs(name)

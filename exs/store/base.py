@@ -21,6 +21,11 @@ class Base:
         self._url = url or settings.redis_url
         self.settings = settings
 
+    @property
+    def url(self) -> str:
+        """Where this queue is, password included."""
+        return self._url
+
     def _call(self, script: str, *args: Arg) -> Any:
         with sentences(self._url):
             return self._scripts.call(script, *args)

@@ -244,4 +244,6 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         version=text(f.get("exs_version")),
         boot=text(f.get("exs_boot")),
         pid_start=whole(f.get("exs_start")),
+        memory=whole(f.get("exs_memory")),
+        only=text(f.get("exs_only")),
     )

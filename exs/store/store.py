@@ -7,6 +7,8 @@
     steering    cancel  retry  remove  remove_experiment                              steer.py
     repair      mend  strangers                                                       mend.py
     doctor      audit                                                                 audit.py
+                server  clock                                                         server.py
+                health                                                                health.py
     gpus        gpus_unused  unused_gpus                                          gpus.py
     logs        ask_log  next_log_request  answer_log                                 logs.py
     all         now  ping                                                             base.py
@@ -21,13 +23,15 @@ from exs.settings import Settings
 from exs.store.audit import Auditor
 from exs.store.connect import connect
 from exs.store.gpus import Gpus
+from exs.store.health import Onlookers
 from exs.store.lease import Holders
 from exs.store.logs import Logs
 from exs.store.push import Producers
+from exs.store.server import Inspector
 from exs.store.steer import Steering
 
 
-class Store(Producers, Holders, Auditor, Steering, Gpus, Logs):
+class Store(Producers, Holders, Auditor, Onlookers, Inspector, Steering, Gpus, Logs):
     """One connection to the queue; see the module's page for what it can do."""
 
 

@@ -44,6 +44,11 @@ class Exs:
             "LANG": "C.UTF-8",
         }
 
+    @staticmethod
+    def words(*words: str) -> list[str]:
+        """The command line."""
+        return [sys.executable, "-m", "exs", *words]
+
     def start(self, *words: str, **more: Any) -> subprocess.Popen[bytes]:
         """A process whose output is a pipe."""
         options: dict[str, Any] = {
@@ -54,7 +59,7 @@ class Exs:
             "stderr": subprocess.PIPE,
             **more,
         }
-        return subprocess.Popen([sys.executable, "-m", "exs", *words], **options)
+        return subprocess.Popen(self.words(*words), **options)
 
     def __call__(self, *words: str, code: int = 0, **more: Any) -> str:
         """Standard output of a command that is expected to end with `code`."""

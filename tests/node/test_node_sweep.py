@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exs.errors import EXIT_REFUSED
+from exs.errors import EXIT_REDIS
 from exs.model import JobState
 from harness.fleet import Fleet
 from harness.netns import NEAR, Wire
@@ -67,8 +67,8 @@ def test_two_nodes_share_a_sweep_across_network_namespaces(tmp_path: Path, netwo
         names = gpus(4)
         pinned = {"a": names[:2], "b": names[2:]}
         refused = fleet.node("open", start=False, prefix=network.far, url=server.plain_url)
-        assert refused.launch().wait(20) == EXIT_REFUSED
-        assert "has no password" in refused.text() and "--insecure" in refused.text()
+        assert refused.launch().wait(20) == EXIT_REDIS
+        assert "wants a password" in refused.text()
         for node, devices in pinned.items():
             fleet.node(node, "--gpus", ",".join(devices), slots=2, prefix=ends[node])
         push_sweep(fleet)

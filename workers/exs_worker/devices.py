@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,8 @@ from typing import Any, Protocol
 _GONE = frozenset({6, 15, 16})
 _UNCORRECTED, _SINCE_DRIVER_START = 1, 0
 _XID = 8  #: nvmlEventTypeXidCriticalError
+#: nvmlClocksThrottleReasonHwThermalSlowdown, nvmlClocksThrottleReasonHwPowerBrakeSlowdown.
+_HOT, _UNDERFED = 0x40, 0x80
 
 
 class DeviceError(Exception):
@@ -25,11 +27,13 @@ class DeviceError(Exception):
 class Health:
     """What a GPU says of itself. `broken`: why it cannot compute any more, "" if it can.
 
-    `uncorrected`: memory errors since the driver started that ECC found and could not correct.
+    `uncorrected`: memory errors since the driver started that ECC found and could not correct. `ailments`: what a
+    person should see to, each as the end of a sentence that begins with its name.
     """
 
     broken: str = ""
     uncorrected: int = 0
+    ailments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,19 @@ class DriverNvml:
             self._ask("nvmlDeviceGetMemoryInfo", handle)
         except DeviceError as error:
             return Health(str(error) if error.gone else "")
-        worn = self._or("nvmlDeviceGetRemappedRows", (0, 0, 0, 0), handle)[3]
+        _, _, pending, worn = self._or("nvmlDeviceGetRemappedRows", (0, 0, 0, 0), handle)
         errors = self._or("nvmlDeviceGetTotalEccErrors", 0, handle, _UNCORRECTED, _SINCE_DRIVER_START)
-        return Health("its memory has no spare rows left (row remapping failed)." if worn else "", int(errors))
+        broken = "its memory has no spare rows left (row remapping failed)." if worn else ""
+        return Health(broken, int(errors), tuple(self._ailments(handle, bool(pending))))
+
+    def _ailments(self, handle: Any, pending: bool) -> Iterator[str]:
+        if pending or self._or("nvmlDeviceGetRetiredPagesPendingStatus", 0, handle):
+            yield "waits for a reset to replace broken memory"
+        slowed = self._or("nvmlDeviceGetCurrentClocksThrottleReasons", 0, handle)
+        if slowed & _HOT:
+            yield "is slowed down by heat"
+        elif slowed & _UNDERFED:
+            yield "is slowed down for want of power"
 
     def failures(self, uuids: Collection[str], seconds: float) -> list[tuple[str, int]]:
         """Critical errors that the driver reports. Raises DeviceError where it cannot."""

@@ -37,7 +37,7 @@ def deliver(store: Store, spool: Spool) -> None:
 def end_survivors() -> None:
     """End the processes of attempts whose slot no longer lives (F5)."""
     for attempt, procs in proctree.survivors().items():
-        orphans = [proc for proc in procs if _is_orphan(proc)]
+        orphans = [proc for proc in procs if is_orphan(proc)]
         if orphans:
             log.warning("end %d processes that attempt=%s left behind", len(orphans), attempt)
             stuck = proctree.end(orphans, GRACE)
@@ -72,7 +72,7 @@ def end_orphans(keep: Iterable[int]) -> int:
     return len(living)
 
 
-def _is_orphan(proc: Proc) -> bool:
+def is_orphan(proc: Proc) -> bool:
     """True when the slot process named in this process's environment no longer lives.
 
     A process of another container is its own agent's business: its pids mean nothing here.

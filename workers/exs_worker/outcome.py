@@ -91,6 +91,11 @@ class OomCounter:
                 return
             self.close()
 
+    @property
+    def readable(self) -> bool:
+        """False where the kernel's counter is not to be had."""
+        return self._fd >= 0
+
     def count(self) -> int:
         """Kills so far; 0 for ever where nothing can be read."""
         if self._fd < 0:

@@ -70,6 +70,8 @@ class RqSide(Worker):
             "exs_gpus": ",".join(self._offer.gpus),
             "exs_start": str(_start_of(os.getpid())),
             "exs_version": exs.__version__,
+            "exs_memory": str(self._offer.gpu_memory),
+            "exs_only": self._offer.only,
         }
         with self.connection.pipeline() as pipe:
             pipe.hdel(self.key, "death")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from exs import paths
 from exs.errors import Refused
 from exs.settings import Settings
-from exs.store.store import open_store
+from exs.store import safety
+from exs.store.store import Store, open_store
 from exs_worker.agent import Agent
 from exs_worker.journal import set_up_log
 from exs_worker.node import Agents, boot_id
@@ -66,22 +65,9 @@ def agents(settings: Settings) -> Agents:
     return Agents(paths.state_dir(configured=settings.state_dir).agents)
 
 
-def refuse_open_redis(settings: Settings) -> None:
-    """Raise Refused for a Redis without a password that is neither on loopback nor a socket: who can write to it can
-    run commands here (R13)."""
-    parts = urlsplit(settings.redis_url)
-    if parts.scheme == "unix" or parts.password or _loopback(parts.hostname or "localhost"):
-        return
-    raise Refused(
-        f"Redis at {parts.hostname} has no password: whoever reaches it could run commands on this machine.",
-        "Set one (requirepass) and put it into EXS_REDIS_URL, or use --insecure on a network that you trust.",
-    )
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def refuse_unsafe_redis(store: Store, insecure: bool = False) -> None:
+    """Raise Refused for a Redis that anybody on the network can write to, who could then run commands here (R13; not if
+    `insecure`), and for one that drops jobs when its memory is full."""
+    for danger in safety.dangers(store.server(), insecure):
+        anyway = " On a network that you trust, --insecure serves it all the same." if danger.waivable else ""
+        raise Refused(danger.what, f"exs doctor says what to type.{anyway}")

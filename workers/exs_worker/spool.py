@@ -54,6 +54,10 @@ class Spool:
             os.close(directory)
         return path
 
+    def waiting(self) -> tuple[list[Path], list[Path]]:
+        """Files of outcomes, and those that could not be read; changes nothing."""
+        return sorted(self.root.glob(f"*{_SUFFIX}")), sorted(self.root.glob("*.broken"))
+
     def items(self) -> Iterator[tuple[Path, Spooled]]:
         """What is there; a file that cannot be read is renamed to `*.broken` and left for a person."""
         for path in sorted(self.root.glob(f"*{_SUFFIX}")):

@@ -39,8 +39,13 @@ def strangers(pids: Iterable[int], slots: Collection[int]) -> list[Stranger]:
         if not program or program.startswith(_SERVICE):
             continue
         if not set(line) & set(slots) and not any(map(proctree.attempt_of, line)):
-            found.append(Stranger(pid, _owner(pid), program))
+            found.append(who(pid))
     return found
+
+
+def who(pid: int) -> Stranger:
+    """Whose process that is, as far as we may know."""
+    return Stranger(pid, _owner(pid), _program(pid) or "gone")
 
 
 def _program(pid: int) -> str:

@@ -1,0 +1,235 @@
+"""Checks of the queue: is every job where it should be, and is there somebody to run it?"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import exs
+from exs.errors import NotFound
+from exs.rows import ExperimentRow, Finding, Severity, SlotRow
+from exs.settings import Timing
+from exs.store import keys, safety
+from exs.store.health import Health, Shape
+from exs.store.store import Store
+from exs.view.when import duration
+
+GIB = 1 << 30
+#: Jobs and names that one finding lists.
+_NAMED = 5
+#: Misplaced jobs that are said one by one.
+_SENTENCES = 10
+#: Seconds without a word after which a push is taken for one that will not go on by itself.
+_HALF = 60.0
+
+
+def checks(store: Store) -> Iterator[Finding]:
+    """Everything about the queue of `store`. Raises RedisUnreachable."""
+    timing = store.settings.timing
+    experiments, slots = store.experiments(), store.workers()
+    health = store.health([row.name for row in experiments])
+    yield from jobs(store, experiments)
+    yield from quarantine(store)
+    yield from strangers(store)
+    yield from suspended(store, health)
+    yield from halves(health, timing)
+    yield from workers(slots, timing)
+    yield from versions(slots)
+    yield from unused(store)
+    yield from late(store, health, timing)
+    yield from waiting(experiments, health, slots, timing)
+
+
+def _found(severity: Severity, what: str, do: str = "") -> Finding:
+    return Finding("queue", severity, what, do)
+
+
+def _listed(names: Iterable[str]) -> str:
+    known = sorted(set(names))
+    return ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED} more" if len(known) > _NAMED else "")
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def jobs(store: Store, experiments: Sequence[ExperimentRow]) -> Iterator[Finding]:
+    """Does every job stand in exactly one place (I1)?"""
+    wrong = store.misplaced()
+    for sentence in wrong[:_SENTENCES]:
+        yield _found(Severity.ERROR, sentence, "exs doctor   # again in a minute: workers mend what RQ's tools moved")
+    if len(wrong) > _SENTENCES:
+        yield _found(Severity.ERROR, f"{len(wrong) - _SENTENCES} more jobs and counts are wrong.")
+    if not wrong:
+        total = sum(row.jobs for row in experiments)
+        where = ", each in exactly one place" if total else ""
+        yield _found(Severity.OK, f"{_many(len(experiments), 'experiment')}, {_many(total, 'job')}{where}")
+
+
+def quarantine(store: Store) -> Iterator[Finding]:
+    """Was there something in a queue that is no job of ours (R12)?"""
+    shell = safety.shell(store.url)
+    for job in store.quarantine():
+        key, member = shlex.quote(keys.RQ_JOB + job), shlex.quote(job)
+        yield _found(
+            Severity.WARNING, f"record {job} is quarantined: it stood in a queue, and is no job of exs or broken.",
+            f"{shell} HGETALL {key}   # look at it, then forget it:\n{shell} ZREM {keys.QUARANTINE} {member}",
+        )  # fmt: skip
+
+
+def strangers(store: Store) -> Iterator[Finding]:
+    """Do stock RQ workers take jobs that they cannot run?"""
+    shell = safety.shell(store.url)
+    for stranger in store.strangers():
+        key = shlex.quote(keys.RQ_WORKER + stranger.name)
+        if stranger.queues:
+            yield _found(
+                Severity.WARNING, f"{stranger}: it can run none of their jobs, and what it takes is put back.",
+                f"{shell} HMGET {key} hostname pid   # end it there, and start exs worker instead",
+            )  # fmt: skip
+        else:
+            yield _found(Severity.NOTE, f"{stranger}; they were put back.")
+
+
+def suspended(store: Store, health: Health) -> Iterator[Finding]:
+    """Did somebody stop everything?"""
+    if health.suspended:
+        yield _found(
+            Severity.WARNING, "no slot takes a job: the queue is suspended (rq suspend).",
+            f"{safety.shell(store.url)} DEL {keys.RQ_SUSPENDED}   # or: rq resume",
+        )  # fmt: skip
+
+
+def halves(health: Health, timing: Timing) -> Iterator[Finding]:
+    """Are there pushes that were interrupted?"""
+    for name, ago in health.halves:
+        if ago > _HALF:
+            left = max(0.0, timing.push_ttl - ago)
+            yield _found(
+                Severity.NOTE, f"a push of {name} stopped half-way {duration(ago)} ago: none of its jobs run, and what "
+                f"is there is removed in {duration(left)}.", "exs push FILE   # the same once more completes it",
+            )  # fmt: skip
+
+
+def workers(slots: Sequence[SlotRow], timing: Timing) -> Iterator[Finding]:
+    """Who works, and who is not heard of?"""
+    silent = [row for row in slots if not _live(row, timing)]
+    for node in sorted({row.node for row in silent}):
+        of = [row for row in silent if row.node == node]
+        ago = duration(min(row.seen_ago for row in of))
+        yield _found(
+            Severity.WARNING, f"no word from {_many(len(of), 'slot')} of {node} for {ago}.",
+            "exs doctor   # on that machine; if it is up and exs worker runs there, look at its network",
+        )  # fmt: skip
+    live = [row for row in slots if _live(row, timing)]
+    if live:
+        states = Counter(row.state for row in live)
+        nodes = _many(len({row.node for row in live}), "node")
+        shown = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        yield _found(Severity.OK, f"{_many(len(live), 'slot')} on {nodes}: {shown}")
+
+
+def _live(row: SlotRow, timing: Timing) -> bool:
+    return row.seen_ago <= timing.lease
+
+
+def versions(slots: Sequence[SlotRow]) -> Iterator[Finding]:
+    """Do all speak the same version of exs?"""
+    others: dict[str, list[SlotRow]] = {}
+    for row in slots:
+        if row.version and row.version != exs.__version__:
+            others.setdefault(row.version, []).append(row)
+    for version, rows in sorted(others.items()):
+        yield _found(
+            Severity.NOTE, f"{_many(len(rows), 'slot')} of {_listed(row.node for row in rows)} run exs {version}, this "
+            f"is {exs.__version__}.", "exs worker stop   # there, when it suits; upgrade, and start it again",
+        )  # fmt: skip
+
+
+def unused(store: Store) -> Iterator[Finding]:
+    """Which GPUs get no job, says their agent?"""
+    for gpu in store.unused_gpus():
+        what = f"GPU {gpu.gpu} of {gpu.node} gets no job: {gpu.why.rstrip('.')}."
+        yield _found(Severity.WARNING, what, "exs doctor   # on that machine")
+
+
+def late(store: Store, health: Health, timing: Timing) -> Iterator[Finding]:
+    """Which running jobs has nobody heard of, and does anybody look after them?"""
+    if health.late_total:
+        shown = ", ".join(
+            f"{_label(store, job)} for {duration(ago + timing.lease)}" for job, ago in health.late[:_NAMED]
+        )
+        more = f" and {health.late_total - _NAMED} more" if health.late_total > _NAMED else ""
+        yield _found(
+            Severity.WARNING, f"no word from running jobs: {shown}{more}. Late is not lost: they go on when their node "
+            f"returns, and run again elsewhere after {duration(timing.lost_after)} at the earliest.", "exs workers",
+        )  # fmt: skip
+    if health.held and (health.reaped_ago is None or health.reaped_ago > max(60.0, timing.lease * 2)):
+        since = f"for {duration(health.reaped_ago)}" if health.reaped_ago is not None else "yet"
+        yield _found(
+            Severity.WARNING, f"nobody has looked for lost jobs {since}: no slot is there to do it.",
+            "exs worker   # anywhere: every slot does",
+        )  # fmt: skip
+
+
+def _label(store: Store, job: str) -> str:
+    try:
+        row = store.job(job)
+    except NotFound:
+        return job
+    return f"{row.experiment}/{row.index} on {row.node}"
+
+
+def waiting(
+    experiments: Sequence[ExperimentRow], health: Health, slots: Sequence[SlotRow], timing: Timing
+) -> Iterator[Finding]:
+    """Are there queued jobs that no slot can take?"""
+    live = [row for row in slots if _live(row, timing)]
+    run = [row for row in experiments if row.kind == "run" and not row.paused]
+    if not live:
+        total = sum(sum(health.waiting.get(row.name, {}).values()) for row in run)
+        if total:
+            what = f"{_many(total, 'job')} wait, and no worker is running."
+            yield _found(Severity.WARNING, what, "exs worker   # on each machine that should run them")
+        return
+    for row in run:
+        for shape, count in health.waiting.get(row.name, {}).items():
+            why, do = _hindrance(row, shape, live)
+            if why:
+                yield _found(Severity.WARNING, f"{_many(count, 'job')} of {row.name} wait in vain: {why}.", do)
+
+
+def _hindrance(row: ExperimentRow, shape: Shape, live: Sequence[SlotRow]) -> tuple[str, str]:
+    """Why no live slot takes such a job, and what to type; ("", "") if one does."""
+    pool = [slot for slot in live if row.pool in slot.pools]
+    if not pool:
+        return f"no slot serves the pool {row.pool}", f"exs worker --pool {shlex.quote(row.pool)}"
+    free = [slot for slot in pool if slot.only in ("", row.name)]
+    if not free:
+        return "the slots of its pool take jobs of other experiments only", "exs worker"
+    return _misfit(shape, free)
+
+
+def _misfit(shape: Shape, slots: Sequence[SlotRow]) -> tuple[str, str]:
+    counts = {slot.name: len([gpu for gpu in slot.gpus.split(",") if gpu]) for slot in slots}
+    most = max(counts.values())
+    if shape.gpus == 0 and all(counts.values()):
+        return "they want a slot without a GPU, and there is none", "exs worker --cpus 1"
+    if shape.gpus and most < shape.gpus:
+        have = f"the largest slot has {most}" if most else "no slot has one"
+        do = f"exs worker --slot {','.join(map(str, range(shape.gpus)))}"
+        return f"they want {_many(shape.gpus, 'GPU')} each, and {have}", do
+    fits = [slot for slot in slots if not shape.gpus or counts[slot.name] >= shape.gpus]
+    if shape.indices:
+        allowed = set(shape.indices)
+        fits = [slot for slot in fits if slot.gpus and set(slot.gpus.split(",")) <= allowed]
+        if not fits:
+            named = ",".join(shape.indices)
+            return f"they may run on GPUs {named} only, and no slot has just those", f"exs worker --gpus {named}"
+    # A slot that was listed by its first claim does not tell its memory.
+    if shape.memory and all((slot.memory and slot.memory < shape.memory) or not slot.gpus for slot in fits):
+        largest = max(slot.memory for slot in fits)
+        have = f"the largest slot has {largest / GIB:.0f} GiB" if largest else "no slot has a GPU"
+        return f"they want {shape.memory / GIB:.0f} GiB of GPU memory, and {have}", "exs worker   # on a larger GPU"
+    return "", ""
