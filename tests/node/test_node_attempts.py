@@ -10,6 +10,7 @@ from pathlib import Path
 import redis
 
 from exs.model import JobState
+from exs.store import keys
 from harness.fleet import Fleet
 from harness.redis_server import RedisServer
 
@@ -65,7 +66,7 @@ def test_a_users_own_modules_are_not_ours(fleet: Fleet) -> None:
 
 
 class Monitor:
-    """Every command that clients send, but for what scripts call."""
+    """Every command that clients send, but for what scripts call and the agent's wait for requests of logs."""
 
     def __init__(self, server: RedisServer) -> None:
         self.words: list[str] = []
@@ -78,7 +79,7 @@ class Monitor:
     def _listen(self) -> None:
         try:
             for command in self._monitor.listen():
-                if command["client_type"] != "lua":
+                if command["client_type"] != "lua" and keys.ASK not in command["command"]:
                     self.words.append(command["command"].split()[0].upper())
         except (redis.RedisError, OSError, ValueError):
             return
