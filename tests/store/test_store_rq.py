@@ -143,3 +143,18 @@ def test_a_job_that_a_slot_holds_and_rq_deletes_is_gone_for_it(lab: Lab, rq_clie
     Job.fetch(slot.must_claim().job, connection=rq_client).delete()
     assert slot.renew()[0].value == "gone"
     assert slot.finish().value == "gone"
+
+
+def test_a_slot_that_vanished_without_a_word_leaves_every_list(lab: Lab, rq_client: redis.Redis) -> None:
+    """Its record expires, as that of a node whose power failed; its name stood in RQ's sets for ever."""
+    lab.push(1, 2)
+    for name in ("s1", "s2"):
+        lab.slot(name).must_claim()
+        lab.client.sadd(f"{keys.RQ_WORKERS}:default", keys.RQ_WORKER + name)
+    lab.reap()
+    queue = Queue("e", connection=rq_client)
+    assert Worker.count(connection=rq_client) == Worker.count(queue=queue) == 2
+    lab.client.delete(keys.RQ_WORKER + "s1")
+    lab.reap()
+    for listed in (keys.RQ_WORKERS, f"{keys.RQ_WORKERS}:default", f"{keys.RQ_WORKERS}:e"):
+        assert lab.client.smembers(listed) == {keys.RQ_WORKER + "s2"}
