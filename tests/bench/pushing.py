@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from tests.bench.bench import ROOT, Bench, Queue, three_parameters
+from tests.bench.bench import ROOT, Bench, Queue, cpu_seconds, three_parameters
 from tests.bench.figures import Report
 
 T = TypeVar("T")
@@ -65,7 +65,9 @@ def run(bench: Bench) -> Report:
             plain = _plain(queue, min(count, 100_000))
             queue.client.flushall()
             words = bench.exs("push", str(queue.sweep(three_parameters("resnet", count))))
+            redis_cpu = cpu_seconds(queue.pid)
             used, waits, longest = _watched(queue, partial(bench.command, words, queue.url))
+            redis_cpu = cpu_seconds(queue.pid) - redis_cpu
             assert queue.store.experiment("resnet").jobs == count
         what = f"{count:,} points"
         goals = {"least": 50_000.0} if count == 100_000 else {}
@@ -74,6 +76,7 @@ def run(bench: Bench) -> Report:
         )
         report.add(f"{what}: time", used.wall, "s", **({"most": 30.0} if count == 1_000_000 else {}))
         report.add(f"{what}: CPU of the client", used.cpu, "s", ratio=used.cpu / used.wall, of="its time")
+        report.add(f"{what}: CPU of Redis", redis_cpu, "s", ratio=redis_cpu / used.wall, of="its time")
         report.add(f"{what}: memory of the client", used.memory / 1e6, "MB")
         report.add(
             f"{what}: another client waits at most",
