@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from exs.model import JobState
 from harness.fleet import Fleet
+from harness.node import environment
 
 S = JobState
+CLOCK = Path(__file__).parents[1] / "harness" / "clock"
 #: Not UTF-8, NUL, escape sequences, no newline at the end.
 NASTY = bytes(range(256)) + b"\x1b[2J\x1b]0;title\x07\r\n\xff\xfe"
 
@@ -33,6 +36,29 @@ def test_f34_clocks_of_nodes_are_an_hour_off(fleet: Fleet) -> None:
         assert (row.state, row.attempts, row.lost) == (S.DONE, 1, 0)
         assert before - 1 <= row.created_at <= row.started_at <= row.ended_at <= fleet.store.now()
     assert {row.node for row in rows} == {"fast", "slow"}
+    fleet.check()
+
+
+def test_the_clock_of_a_node_jumps_during_a_job(fleet: Fleet) -> None:
+    """F34: an hour ahead, then an hour back; durations are none of the wall clock's business."""
+    go, clock = fleet.root / "go", fleet.root / "clock"
+    clock.write_text("0")
+    python = os.pathsep.join([str(CLOCK), environment("", fleet.root)["PYTHONPATH"]])
+    node = fleet.node("a", PYTHONPATH=python, TEST_CLOCK=str(clock))
+    before = fleet.store.now()
+    (job,) = fleet.push("until", go)
+    fleet.wait_running(job)
+    for offset in ("3600", "-3600"):
+        clock.write_text(offset)
+        since = fleet.store.now()
+        fleet.wait(lambda since=since: fleet.store.now() > since + 2, "two leases")
+        assert (fleet.row(job).state, fleet.row(job).attempts, fleet.row(job).lease_late) == (S.RUNNING, 1, 0)
+    go.touch()
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.attempts, row.lost) == (1, 0)
+    assert before - 1 <= row.created_at <= row.started_at <= row.ended_at <= fleet.store.now()
+    assert 4 <= row.seconds <= row.ended_at - before
+    assert node.ended() is None
     fleet.check()
 
 

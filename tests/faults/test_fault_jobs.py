@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import nullcontext
 
 import pytest
 
 from exs.model import JobState
+from exs.settings import MIB
+from harness.cgroup import cgroup
 from harness.fleet import Fleet
+from harness.node import gpus
 from slotprocess import gone, wait_until
 
 S = JobState
@@ -95,6 +99,66 @@ def test_f16_a_job_that_kills_its_slot_each_time(fleet: Fleet) -> None:
     assert "lost with its slot 2 times" in row.detail
     for job in good:
         assert fleet.wait_state(job, S.DONE).attempts == 1
+    fleet.check()
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize(
+    ("verbs", "controller", "limit"),
+    [
+        pytest.param(("hoard", 256 * MIB), "", 0, id="memory"),
+        pytest.param(("hoard", 0), "memory", 200 * MIB, marks=pytest.mark.root, id="memory of a cgroup"),
+        pytest.param(("breed",), "pids" if os.geteuid() == 0 else "", 60, id="forks"),
+    ],
+)
+def test_f17_a_job_without_bounds(fleet: Fleet, verbs: tuple[str, ...], controller: str, limit: int) -> None:
+    """It fails, as out of memory where that is the reason; nothing of it is left and the slot takes the next job."""
+    with cgroup(controller, limit) if controller else nullcontext() as group:
+        node = fleet.node("a", prefix=group.prefix if group else ())
+        slots = node.slots()
+        (bad,) = fleet.push(*verbs, name="bad")
+        row = fleet.wait_state(bad, S.CRASHED)
+        assert (row.failure, row.attempts) == ("error" if verbs == ("breed",) else "oom", 1)
+        assert "killed by the kernel" in row.detail if controller == "memory" else row.exit_code == 1
+        (good,) = fleet.push()
+        assert fleet.wait_state(good, S.DONE).attempts == 1
+        assert node.slots() == slots
+        fleet.check()
+        node.power_off()
+
+
+@pytest.mark.root
+@pytest.mark.fault(19)
+def test_f19_a_process_that_sigkill_does_not_end(fleet: Fleet) -> None:
+    """Its GPU is not used while it is there, and is used again when it has ended; the other slot goes on.
+
+    A frozen control group of version 1 is what a hanging file system is: signals wait. Elsewhere the test of the
+    attempt with signals that do nothing stands for this one.
+    """
+    go = fleet.root / "go"
+    first, second = gpus(2)
+    with cgroup("freezer") as ice:
+        if not (ice.path / "freezer.state").exists():
+            pytest.skip("no freezer of version 1 here")
+        node = fleet.node("a", "--gpus", f"{first},{second}", slots=2)
+        (job,) = fleet.push("daemons", "until", go, gpus=[first])
+        fleet.wait_running(job)
+        fleet.wait_event("family")
+        (daemon,) = [seen.pid for seen in fleet.witness.seen("daemon")]
+        ice.add(daemon)
+        ice.set("freezer.state", "FROZEN")
+        try:
+            go.touch()
+            row = fleet.wait_state(job, S.DONE, seconds=40)
+            assert f"stuck: SIGKILL does not end {daemon}" in row.detail
+            (waits,) = fleet.push(name="waits", gpus=[first])
+            (runs,) = fleet.push(name="runs", gpus=[second])
+            assert fleet.wait_state(runs, S.DONE).gpus == second
+            node.wait_for(f"waits for {daemon}")
+            assert fleet.row(waits).state is S.QUEUED
+        finally:
+            ice.set("freezer.state", "THAWED")
+        assert fleet.wait_state(waits, S.DONE).gpus == first
     fleet.check()
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
 import pytest
+import redis
 
 from exs.model import JobState
+from exs.settings import Settings
+from exs.store.store import open_store
 from harness.fleet import Fleet
+from harness.redis_server import RedisServer
+from slotprocess import wait_until
+from store.actors import CRASHED, DONE, Lab
 
 S = JobState
 
@@ -30,6 +42,75 @@ def test_f21_f22_redis_goes_and_comes_back_with_jobs_under_way(fleet: Fleet, how
     go.touch()
     rows = fleet.wait_all()
     assert {(row.state, row.attempts, row.lost) for row in rows} == {(S.DONE, 1, 0)}
+    assert fleet.witness.runs() == dict.fromkeys(jobs, 1)
+    fleet.check()
+
+
+@pytest.mark.fault(23)
+def test_f23_the_tail_of_the_append_only_file_is_torn(tmp_path: Path) -> None:
+    """Wherever it is torn, the server loads it, and each script is there whole or not at all."""
+    server = RedisServer(tmp_path / "redis").start()
+    client = server.client()
+    lab = Lab(open_store(server.url, Settings()), client)
+    lab.push(*range(3), retries=1)
+    slot = lab.slot()
+    for outcome in (DONE, CRASHED):
+        slot.must_claim()
+        slot.finish(outcome)
+    slot.must_claim()
+    slot.release()
+    server.kill()
+    (tail,) = [path for path in server.directory.rglob("*.aof") if "base" not in path.name]
+    whole = tail.read_bytes()
+    seen = set()
+    for cut in range(1, 141):
+        tail.write_bytes(whole[:-cut])
+        server.start()
+        lab = Lab(open_store(server.url, Settings()), server.client())
+        assert lab.store.audit() == [], f"{cut} bytes short"
+        seen.add(tuple(lab.states()))
+        server.kill()
+    assert len(seen) > 1 and {len(states) for states in seen} == {3}
+
+
+@contextmanager
+def long_script(server: RedisServer) -> Iterator[None]:
+    """Somebody's script runs meanwhile; after a second of it Redis answers BUSY to everybody else."""
+    client = server.client()
+    client.config_set("lua-time-limit", "1000")
+
+    def run() -> None:
+        with suppress(redis.RedisError):
+            client.eval("while true do end", 0)
+
+    endless = threading.Thread(target=run)
+    endless.start()
+    try:
+        yield
+    finally:
+        server.client().script_kill()
+        endless.join(20)
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("how", ["script", "freeze"])
+def test_f33_redis_does_nothing_for_seconds(fleet: Fleet, how: str) -> None:
+    """Longer than a lease and all of lost_after: every lease is late then, and nobody is lost (R5)."""
+    go = fleet.root / "go"
+    nodes = [fleet.node(name, "--cpus", "2", slots=2) for name in ("a", "b")]
+    jobs = fleet.push("until", go, jobs=6)
+    fleet.wait_event("start", 4)
+    with long_script(fleet.server) if how == "script" else fleet.server.frozen():
+        until = time.monotonic() + 4
+        wait_until(lambda: time.monotonic() > until, "four seconds")
+    alive = fleet.witness.living()
+    assert len(alive) == 4
+    since = fleet.store.now()
+    fleet.wait(lambda: fleet.store.now() > since + 3, "another lease and all of lost_after")
+    assert fleet.witness.living() == alive
+    assert all("Waiting for it" in node.text() for node in nodes)
+    go.touch()
+    assert {(row.state, row.attempts, row.lost) for row in fleet.wait_all()} == {(S.DONE, 1, 0)}
     assert fleet.witness.runs() == dict.fromkeys(jobs, 1)
     fleet.check()
 

@@ -1,12 +1,14 @@
 """The job of the tests. `job.py WITNESS VERB [ARGUMENT] ...` does the verbs in turn and writes down what it sees.
 
 until FILE · pause SECONDS · daemons (a child, and a daemon in a session of its own, both ignoring SIGTERM) · stubborn
-(ignore SIGTERM and SIGINT) · kill_worker · result JSON · square NUMBER · print TEXT · bytes HEX · exit CODE ·
-fail_unless FILE.
+(ignore SIGTERM and SIGINT) · kill_worker · hoard BYTES (memory without end, or to a limit of its own) · breed (fork
+until that is refused) · result JSON · square NUMBER · print TEXT · bytes HEX · flood SIZE END (of each MiB) ·
+exit CODE · fail_unless FILE.
 """
 
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -71,6 +73,32 @@ def family() -> None:
     os.read(ready, 1)
 
 
+def flood(size: int, end: bytes) -> None:
+    """So many bytes of output, each MiB of which ends with `end`; then a last word."""
+    block = b"x" * ((1 << 20) - len(end)) + end
+    for _ in range(size >> 20):
+        sys.stdout.buffer.write(block)
+    sys.stdout.buffer.write(b"\nthe end\n")
+    sys.stdout.buffer.flush()
+
+
+def hoard(limit: int) -> None:
+    if limit:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    hoard = bytearray()
+    while True:
+        hoard += bytes(1 << 24)
+
+
+def breed() -> None:
+    """Fork until that is refused, then fail."""
+    if os.geteuid():
+        resource.setrlimit(resource.RLIMIT_NPROC, (200, 200))
+    while True:
+        if os.fork() == 0:
+            time.sleep(600)
+
+
 def main() -> None:
     words = iter(sys.argv[2:])
     note("start")
@@ -97,6 +125,12 @@ def main() -> None:
         elif verb == "bytes":
             sys.stdout.buffer.write(bytes.fromhex(next(words)))
             sys.stdout.buffer.flush()
+        elif verb == "flood":
+            flood(int(next(words)), next(words).encode())
+        elif verb == "hoard":
+            hoard(int(next(words)))
+        elif verb == "breed":
+            breed()
         elif verb == "exit":
             note("end")
             sys.exit(int(next(words)))

@@ -85,7 +85,7 @@ class RedisServer:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen([*self._prefix, str(find_binary().path), *words], stdout=log, stderr=log)
         if not self._prefix:
-            wait_until(self._answers, "redis-server answers", 20)
+            wait_until(self.answers, "redis-server answers", 20)
         return self
 
     def client(self) -> redis.Redis:
@@ -115,7 +115,7 @@ class RedisServer:
         finally:
             os.kill(self.pid, signal.SIGCONT)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, (self.directory / "log").read_text()
         try:
             return bool(self.client().ping())
