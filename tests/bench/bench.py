@@ -128,7 +128,10 @@ class Bench:
             )
         found = Slots(agent.pid)
         try:
-            wait_for(lambda: len(queue.store.workers()) >= slots and len(found.pids) >= slots, "the slots")
+            try:
+                wait_for(lambda: len(queue.store.workers()) >= slots and len(found.pids) >= slots, "the slots")
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\n{(home / 'log').read_text()[-1000:]}") from None
             yield found
         finally:
             for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):

@@ -15,9 +15,12 @@ import json
 import re
 import statistics
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.bench.figures import spelled
 
 BEGIN = "<!-- figures: written by tests/bench/readme.py -->"
 END = "<!-- end of figures -->"
@@ -105,15 +108,16 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
 
 
 def alone(found: Mapping[str, Any], wanted: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Figures of exs alone that have a goal, as a table."""
+    """Chosen figures of exs alone, as a table. Raises LookupError for one that its benchmark does not have."""
     lines = []
     for name, what, label in wanted:
-        for figure in find(found, name, "figures") or ():
-            if figure["what"] == what:
-                value = figure["value"]
-                shown = f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
-                ratio = f"{figure['ratio']:.2g}x of {figure['of']}" if figure["ratio"] is not None else ""
-                lines.append(f"| {label} | {shown} {figure['unit']} | {ratio} |")
+        if name in found:
+            figures = {figure["what"]: figure for figure in found[name]["figures"]}
+            if what not in figures:
+                raise LookupError(f"the benchmark {name} has no figure {what!r}; was it run with --quick?")
+            figure = figures[what]
+            ratio = f"{figure['ratio']:.2g}x of {figure['of']}" if figure["ratio"] is not None else ""
+            lines.append(f"| {label} | {spelled(figure['value'])} {figure['unit']} | {ratio} |")
     return ["| exs alone | | beside |", "|---|---|---|", *lines] if lines else []
 
 
@@ -145,13 +149,13 @@ ALONE = (
 def section(peers: Mapping[str, Sequence[Mapping[str, Any]]], own: Mapping[str, Any]) -> str:
     """What stands between the marks."""
     repeats = max(len(runs) for runs in peers.values())
-    text = [
-        "Jobs of `/bin/true` on two slots, as a share of what a C program reaches that only starts them; medians of "
-        f"{repeats} runs on one machine, side by side. exs runs as a user runs it: with directory, log, records, "
-        "fence, and Redis writing its append-only file.",
-        "",
-        *table(peers),
-    ]
+    times = f"medians of {repeats} runs" if repeats > 1 else "one run"
+    intro = (
+        "Jobs of `/bin/true` on two slots: the rate as a share of what a C program reaches that starts the same and "
+        f"keeps nothing; {times} on one machine, side by side. exs runs as a user runs it: with directory, log, "
+        "records and fence, and with Redis writing its append-only file."
+    )
+    text = [*textwrap.wrap(intro, 120), "", *table(peers)]
     if own:
         text += ["", "`python -m tests.bench all --json` on the same machine:", "", *alone(own, ALONE)]
     return "\n".join(text)
@@ -167,7 +171,11 @@ def main() -> int:
     parser.add_argument("--write", type=Path, metavar="README.md")
     given = parser.parse_args()
     own = json.loads(given.alone.read_text()) if given.alone else {}
-    text = section(json.loads(given.all.read_text()), own)
+    try:
+        text = section(json.loads(given.all.read_text()), own)
+    except LookupError as error:
+        print(error.args[0], file=sys.stderr)
+        return 2
     if given.write is None:
         print(text)
         return 0
