@@ -169,7 +169,6 @@ class Claim:
     spec: str  #: digest under which the store keeps the `Spec`
     commands: tuple[str, ...]
     force: bool  #: run also the commands that succeeded before
-    created_at: float  #: Redis time, seconds
     problem: str = ""  #: why the record cannot be run; its other fields are then empty
 
 

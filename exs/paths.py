@@ -47,32 +47,39 @@ def inside(root: Path, path: Path) -> bool:
 
 @dataclass(frozen=True)
 class RunDir:
-    """One job's run directory. `suffix` ends every log name when jobs share a directory (--no-param-dir)."""
+    """One job's run directory. `suffix` ends every log name when jobs share a directory (--no-param-dir).
 
-    root: Path
+    Text, not `Path`s: a slot makes seven of them per job, and a Path costs 4 us.
+    """
+
+    root: str
     suffix: str = ""
 
     @property
-    def params(self) -> Path:
+    def params(self) -> str:
         """Parameters, commands as a person would type them, name and output: runner's `param.json`."""
-        return self.root / f"param.json{self._tail}"
+        return f"{self.root}/param.json{self._tail}"
 
     @property
-    def stat(self) -> Path:
+    def stat(self) -> str:
         """Command -> {"code": 0 or 1}: runner's `stat.json`."""
-        return self.root / f"stat.json{self._tail}"
+        return f"{self.root}/stat.json{self._tail}"
 
-    def report(self, attempt: str) -> Path:
+    def report(self, attempt: str) -> str:
         """`$EXS_REPORT`: JSON lines that the job appends. One per attempt, so that attempts never mix."""
-        return self.root / f".exs-report.{attempt}"
+        return f"{self.root}/.exs-report.{attempt}"
 
-    def control(self, attempt: str) -> Path:
+    def control(self, attempt: str) -> str:
         """`$EXS_CONTROL`: what the slot tells the job."""
-        return self.root / f".exs-control.{attempt}"
+        return f"{self.root}/.exs-control.{attempt}"
 
-    def log(self, command: str, datetime: str) -> Path:
+    def temporary(self, attempt: str) -> str:
+        """A record that is being written, to be renamed when it is whole."""
+        return f"{self.root}/.exs-tmp.{attempt}"
+
+    def log(self, command: str, datetime: str) -> str:
         """Output of one command, stdout and stderr together, byte for byte."""
-        return self.root / f"log.{command}.{datetime}{self._tail}"
+        return f"{self.root}/log.{command}.{datetime}{self._tail}"
 
     @property
     def _tail(self) -> str:

@@ -69,7 +69,6 @@ def _claim(sweep: Sweep, job: NewJob) -> Claim:
         spec="",
         commands=job.commands,
         force=True,
-        created_at=0.0,
     )
 
 
@@ -115,7 +114,7 @@ class _Stat:
         self._before: bytes | None = None
         try:
             cwd = rundir.working_directory(sweep.spec.cwd, "")
-            self._path = rundir.find(cwd, sweep.spec.output, claim, sweep.spec.job_dirs).files.stat
+            self._path = Path(rundir.find(cwd, sweep.spec.output, claim, sweep.spec.job_dirs).files.stat)
             self._before = self._path.read_bytes()
         except FileNotFoundError:
             pass

@@ -60,7 +60,7 @@ def experiment_of(queue: str) -> str:
 
 def claim_from(reply: Sequence[bytes]) -> Claim:
     """What `claim.lua` answered. One that cannot be read gives a Claim with a problem: it is leased all the same."""
-    job, attempt, number, name, index, title, params, point, spec, commands, force, created = reply
+    job, attempt, number, name, index, title, params, point, spec, commands, force, _ = reply
     what = f"job {text(job)}"
     problem = ""
     values: dict[str, Json] = {}
@@ -84,7 +84,6 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
         spec=text(spec),
         commands=tuple(chosen),
         force=force == b"1",
-        created_at=iso_seconds(created),
         problem=problem,
     )
 

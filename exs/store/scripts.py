@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import redis
 
 from exs.model import TRANSITIONS
@@ -111,14 +112,19 @@ class Scripts:
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
-            packed = connection.pack_commands([("EVALSHA", sha(name), 0, *args) for name, args in calls])
-            connection.send_packed_command(packed)
+            connection.send_packed_command((b"".join(_packed(name, args) for name, args in calls),))
             return [_answer(connection) for _ in calls]
         except BaseException:
             connection.disconnect()  # half an exchange must not be continued by the next one
             raise
         finally:
             pool.release(connection)
+
+
+def _packed(script: str, args: Sequence[Arg]) -> bytes:
+    words: Any = ("EVALSHA", sha(script), 0, *args)  # hiredis declares a tuple of one
+    packed: bytes = hiredis.pack_command(words)
+    return packed
 
 
 def _answer(connection: Any) -> Any:

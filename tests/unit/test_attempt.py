@@ -24,7 +24,7 @@ from exs_worker.launch import base_environment
 from exs_worker.place import Place
 from slotprocess import gone, in_slot_process, wait_until
 
-CLAIM = Claim("job1", "a1", 1, "exp", 0, "Lr_1", {"lr": 1, "text": "it's"}, "ab" * 8, "d", (), False, 0.0)
+CLAIM = Claim("job1", "a1", 1, "exp", 0, "Lr_1", {"lr": 1, "text": "it's"}, "ab" * 8, "d", (), False)
 PYTHON = sys.executable
 
 

@@ -23,7 +23,7 @@ from exs_worker.launch import (
     spawn,
 )
 
-CLAIM = Claim("jobid", "attempt", 1, "exp", 0, "Lr_1", {"lr": 1, "note": 'a "b"\n'}, "ab" * 8, "d", (), False, 0.0)
+CLAIM = Claim("jobid", "attempt", 1, "exp", 0, "Lr_1", {"lr": 1, "note": 'a "b"\n'}, "ab" * 8, "d", (), False)
 
 
 def test_secrets_and_an_outer_jobs_identity_stay_with_the_worker() -> None:

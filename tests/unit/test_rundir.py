@@ -17,7 +17,7 @@ from exs.errors import Refused
 from exs.model import Claim
 from exs_worker import rundir
 
-CLAIM = Claim("job1", "attempt1", 1, "exp", 0, "Lr_1", {"lr": 1}, "ab" * 8, "d", (), False, 0.0)
+CLAIM = Claim("job1", "attempt1", 1, "exp", 0, "Lr_1", {"lr": 1}, "ab" * 8, "d", (), False)
 OTHER = replace(CLAIM, job="job2", attempt="attempt2", experiment="another")
 
 
@@ -29,13 +29,13 @@ def taken(root: Path, claim: Claim = CLAIM, job_dirs: bool = True, output: str =
             return directory
 
 
-def content(path: Path) -> Any:
-    return json.loads(path.read_text())
+def content(path: str | Path) -> Any:
+    return json.loads(Path(path).read_text())
 
 
 def test_a_job_gets_the_directory_of_its_name(tmp_path: Path) -> None:
     directory = taken(tmp_path)
-    assert directory.files.root == tmp_path / "out/Lr_1"
+    assert Path(directory.files.root) == tmp_path / "out/Lr_1"
     assert (directory.shown, directory.name, directory.fresh) == ("out/Lr_1", "Lr_1", True)
     assert os.listdir(directory.files.root) == ["param.json"]
 
@@ -86,10 +86,10 @@ def test_without_job_directories_the_files_bear_the_name(tmp_path: Path) -> None
     first = taken(tmp_path, job_dirs=False)
     second = taken(tmp_path, OTHER, job_dirs=False)
     first.set_stat("train", 0, "1", "a")
-    assert first.files.root == second.files.root == tmp_path / "out"
+    assert first.files.root == second.files.root == str(tmp_path / "out")
     assert (first.shown, second.name) == ("out", "Lr_1-job2")
     assert sorted(os.listdir(tmp_path / "out")) == ["param.json.Lr_1", "param.json.Lr_1-job2", "stat.json.Lr_1"]
-    assert first.files.log("train", "now").name == "log.train.now.Lr_1"
+    assert first.files.log("train", "now") == str(tmp_path / "out/log.train.now.Lr_1")
 
 
 def test_stat_is_merged_and_forgotten(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_stat_is_merged_and_forgotten(tmp_path: Path) -> None:
     directory = rundir.find(str(tmp_path), "out", CLAIM, True)
     directory.set_stat("test", 1, "2", "b")
     assert content(directory.files.stat) == {"train": {"code": 0, "gpu": "0,1"}, "test": {"code": 1, "gpu": "2"}}
-    assert directory.files.stat.read_text().count("\n") == 1
+    assert Path(directory.files.stat).read_text().count("\n") == 1
     assert directory.succeeded("train") and not directory.succeeded("test") and not directory.succeeded("other")
     directory.forget(["train", "other"], "c")
     assert list(content(directory.files.stat)) == ["test"]
@@ -109,7 +109,7 @@ def test_a_second_log_of_the_same_second_gets_its_own_name(tmp_path: Path) -> No
     stamps = []
     for _ in range(3):
         stamps.append(directory.stamp(["train"]))
-        directory.files.log("train", stamps[-1]).touch()
+        Path(directory.files.log("train", stamps[-1])).touch()
     assert len(set(stamps)) == 3
 
 
@@ -135,7 +135,7 @@ def test_f48_an_output_that_leaves_the_working_directory_is_refused(tmp_path: Pa
     work.mkdir()
     with pytest.raises(Refused, match="outside"):
         taken(work, output="a/../../out")
-    assert taken(work, output="a/../out").files.root.resolve() == work / "out/Lr_1"
+    assert Path(taken(work, output="a/../out").files.root).resolve() == work / "out/Lr_1"
     assert taken(work, output=str(tmp_path / "elsewhere")).shown == str(tmp_path / "elsewhere/Lr_1")
 
 
@@ -147,7 +147,7 @@ def test_f48_a_planted_link_is_refused_but_output_itself_may_be_one(tmp_path: Pa
     with pytest.raises(Refused, match="symbolic link"):
         taken(tmp_path)
     assert os.listdir(tmp_path / "secret") == []
-    assert taken(tmp_path, replace(CLAIM, name="Lr_2")).files.root.resolve() == tmp_path / "scratch/Lr_2"
+    assert Path(taken(tmp_path, replace(CLAIM, name="Lr_2")).files.root).resolve() == tmp_path / "scratch/Lr_2"
 
 
 def test_f48_links_in_place_of_our_files_are_not_followed(tmp_path: Path) -> None:

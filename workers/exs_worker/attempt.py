@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass, replace
 
-from exs.model import Claim, Failure, JobState, Outcome, Spec
+from exs.model import Claim, Failure, JobState, Json, Outcome, Spec
 from exs_worker import launch, plainfile
 from exs_worker.launch import BAD_JOB, explain
 from exs_worker.logpump import LogPump
@@ -55,6 +55,8 @@ class Attempt:
         self._prepared: Prepared | None = None
         self._problem = "the attempt was not prepared."
         self._notes: list[str] = []
+        self._max_rss = 0
+        self._dropped = 0
 
     @property
     def logs(self) -> list[str]:
@@ -75,7 +77,7 @@ class Attempt:
         """Make the run directory and choose what runs. What the job's data makes impossible, `run` reports."""
         try:
             self._prepared = prepare(self.claim, self._spec, self._place)
-            self.directory = str(self._prepared.directory.files.root)
+            self.directory = self._prepared.directory.files.root
         except BAD_JOB as error:
             self._problem = explain(error)
 
@@ -92,16 +94,22 @@ class Attempt:
             outcome = self._outcome(JobState.DONE, "skipped: done before")
         else:
             outcome = self._run_all(prepared, wake, began)
+        result: dict[str, Json] = {}
         if self._want() != "fenced":
-            outcome = replace(outcome, result=prepared.report.settle())
+            result = prepared.report.settle()
             if prepared.report.problem:
                 self._notes.append(f"result not readable: {prepared.report.problem}")
-        detail = "; ".join(filter(None, (outcome.detail, *self._notes)))
-        return replace(outcome, detail=detail, seconds=time.monotonic() - began)
+        return replace(
+            outcome,
+            detail="; ".join(filter(None, (outcome.detail, *self._notes))),
+            seconds=time.monotonic() - began,
+            result=result,
+            max_rss=self._max_rss,
+            log_dropped=self._dropped,
+        )
 
     def _run_all(self, prepared: Prepared, wake: int, began: float) -> Outcome:
         deadline = None if self._spec.timeout is None else began + self._spec.timeout
-        dropped = max_rss = 0
         outcome = self._outcome(JobState.DONE)
         for command in prepared.commands:
             if self._want():
@@ -113,14 +121,14 @@ class Attempt:
             except BAD_JOB as error:
                 outcome = self._outcome(JobState.CRASHED, explain(error), Failure.SPAWN)
             else:
-                dropped += ran.dropped
-                max_rss = max(max_rss, ran.ended.exit.max_rss)
+                self._dropped += ran.dropped
+                self._max_rss = max(self._max_rss, ran.ended.exit.max_rss)
                 outcome = self._judge(ran)
             if self._want() != "fenced":
                 self._note_end(prepared, command.name, outcome)
             if outcome.state is not JobState.DONE:
                 break
-        return replace(outcome, max_rss=max_rss, log_dropped=dropped)
+        return outcome
 
     def _run_one(self, prepared: Prepared, command: Command, wake: int, deadline: float | None) -> _Ran:
         """Run one command to the end of its tree. Raises what `launch.BAD_JOB` lists if it cannot be started."""
@@ -142,7 +150,7 @@ class Attempt:
                 scanner.finish()
                 prepared.report.matched |= scanner.values
                 self._notes += [f"metric {name} given up: its expression is too slow" for name in scanner.dropped]
-        return _Ran(ended, pump.recent, pump.dropped, oom.count() - kills)
+        return _Ran(ended, pump.recent, pump.dropped, 0 if ended.exit.code == 0 else oom.count() - kills)
 
     def _note_end(self, prepared: Prepared, command: str, outcome: Outcome) -> None:
         prepared.report.collect()

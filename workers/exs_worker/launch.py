@@ -31,7 +31,7 @@ PER_JOB = frozenset(
     }
 )
 
-
+_STRICT = json.JSONEncoder(allow_nan=False)
 #: Signals that Python ignores, or a shell had us ignore; a job starts with none of them ignored.
 _RESET = tuple(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"))
 
@@ -59,7 +59,7 @@ def job_environment(
     derived from the point, so that a re-run of a point has the same seed on every machine; an `EXS_SEED` in `given`
     is the base of the whole sweep, from which each job's is derived.
     """
-    params = json.dumps(claim.params, allow_nan=False)
+    params = _STRICT.encode(claim.params)
     return {
         **base,
         **given,

@@ -98,23 +98,22 @@ def _candidates(store: Store, row: JobRow, workdir: str) -> Iterator[RunDir]:
     """Where the job's files can be: where its record says, else where a slot of this node puts them."""
     names = [name for name in (row.name, f"{row.name}-{row.id}") if safe_file_name(name)]
     if row.directory:
-        directory = Path(row.directory)
-        roots = [RunDir(directory), *(RunDir(directory, name) for name in names)]
+        roots = [RunDir(row.directory), *(RunDir(row.directory, name) for name in names)]
     else:
         spec = store.spec(row.experiment, row.spec)
-        root = Path(working_directory(spec.cwd, workdir), spec.output)
-        roots = [RunDir(root / name) if spec.job_dirs else RunDir(root, name) for name in names]
+        root = os.path.join(working_directory(spec.cwd, workdir), spec.output)
+        roots = [RunDir(os.path.join(root, name)) if spec.job_dirs else RunDir(root, name) for name in names]
     yield from roots
 
 
 def _logs(files: RunDir, command: str) -> list[Path]:
     prefix, suffix = f"log.{command}." if command else "log.", f".{files.suffix}" if files.suffix else ""
-    return [path for path in files.root.iterdir() if path.name.startswith(prefix) and path.name.endswith(suffix)]
+    return [path for path in Path(files.root).iterdir() if path.name.startswith(prefix) and path.name.endswith(suffix)]
 
 
-def _belongs(params: Path, job: str) -> bool:
+def _belongs(params: str, job: str) -> bool:
     try:
-        with params.open("rb") as file:
+        with Path(params).open("rb") as file:
             return bool(json.load(file).get("_job") == job)
     except (OSError, ValueError, AttributeError, RecursionError):
         return False

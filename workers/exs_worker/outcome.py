@@ -41,9 +41,19 @@ class Exit:
         its slot ever did cannot be measured, and 0 says so.
         """
         code = os.waitstatus_to_exitcode(status)
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        rss = max_rss_kib * 1024 if max_rss_kib > own else 0
+        rss = max_rss_kib * 1024 if max_rss_kib > _own_peak(max_rss_kib) else 0
         return cls(code if code >= 0 else None, -code if code < 0 else None, rss)
+
+
+def _own_peak(doubted: int) -> int:
+    """Most resident memory that this process has had, in KiB; asked for anew only where it could be below `doubted`."""
+    global _peak
+    if doubted > _peak:
+        _peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _peak
+
+
+_peak = 0
 
 
 def signal_name(number: int) -> str:

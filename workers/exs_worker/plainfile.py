@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def create(path: str | Path) -> int:
+def create(path: str) -> int:
     """A new file, open for writing; an existing one is FileExistsError. Raises OSError."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
-def append(path: str | Path, data: bytes) -> None:
+def append(path: str, data: bytes) -> None:
     """Add to a file, made if need be. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE, 0o666)
     try:
@@ -30,13 +29,13 @@ def write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def read_end(path: str | Path, most: int) -> tuple[bytes, bool]:
+def read_end(path: str, most: int) -> tuple[bytes, bool]:
     """The last `most` bytes of a file, and whether that is all of it. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | _SAFE)
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", path)
         start = max(0, info.st_size - most)
         data = b""
         while len(data) < most and (piece := os.pread(fd, most - len(data), start + len(data))):

@@ -53,7 +53,7 @@ def prepare(claim: Claim, spec: Spec, place: Place) -> Prepared:
         stamp = directory.stamp(todo)
         values = {"_name": directory.name, "_output": directory.shown, "_datetime": spec.datetime or stamp}
         commands = [
-            Command(name, render(spec.commands[name], claim.params, values), str(directory.files.log(name, stamp)))
+            Command(name, render(spec.commands[name], claim.params, values), directory.files.log(name, stamp))
             for name in todo
         ]
         if _record(claim, directory, commands, values, place.devices):
@@ -107,7 +107,7 @@ def _record(
 
 def _environment(claim: Claim, spec: Spec, place: Place, directory: rundir.Directory) -> dict[str, str]:
     env = launch.job_environment(claim, place.env, spec.env, place.devices)
-    env["EXS_OUTPUT"] = str(directory.files.root)
-    env["EXS_REPORT"] = str(directory.files.report(claim.attempt))
-    env["EXS_CONTROL"] = str(directory.files.control(claim.attempt))
+    env["EXS_OUTPUT"] = directory.files.root
+    env["EXS_REPORT"] = directory.files.report(claim.attempt)
+    env["EXS_CONTROL"] = directory.files.control(claim.attempt)
     return env

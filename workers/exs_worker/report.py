@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from pathlib import Path
 
 from exs.model import Json
 from exs_worker import plainfile
@@ -51,7 +50,7 @@ class Report:
     (`matched`) more, what the job wrote most. `limit`: bytes of JSON in a result. `problem`: what could not be read.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: str, limit: int) -> None:
         self.path = path
         self.problem = ""
         self.matched: dict[str, Json] = {}
@@ -60,7 +59,7 @@ class Report:
         self._reported: dict[str, Json] = {}
         self._first_line = b""
 
-    def carry(self, earlier: Path, keep: bool) -> None:
+    def carry(self, earlier: str, keep: bool) -> None:
         """Begin with what an earlier attempt reported; `keep` notes it for later attempts. Raises OSError."""
         self._carried = self._read(earlier)
         if keep and self._carried:
@@ -82,7 +81,7 @@ class Report:
             self._append(result)
         return result
 
-    def _read(self, path: Path, first_line: bytes = b"") -> dict[str, Json]:
+    def _read(self, path: str, first_line: bytes = b"") -> dict[str, Json]:
         try:
             return read_result(path, self._limit, first_line)
         except Unreadable as error:
@@ -95,7 +94,7 @@ class Report:
         return line
 
 
-def read_result(path: Path, limit: int, first_line: bytes = b"") -> dict[str, Json]:
+def read_result(path: str, limit: int, first_line: bytes = b"") -> dict[str, Json]:
     """The merged result in a report, {} when the job wrote none; `first_line` is ours and does not count.
 
     `limit` is in bytes of JSON. Raises Unreadable.

@@ -20,6 +20,7 @@ from exs.paths import RunDir, inside, safe_file_name
 from exs_worker import plainfile
 
 _ENCODE = json.JSONEncoder().encode
+_TEXT = json.encoder.encode_basestring_ascii
 #: A `param.json` or `stat.json` beyond this is not one of ours.
 MOST = 4 << 20
 
@@ -54,7 +55,7 @@ class Directory:
     def set_stat(self, command: str, code: int, gpu: str, attempt: str) -> None:
         """Record how a command ended: 0 success, 1 failure. Raises OSError."""
         entry: dict[str, Json] = {command: {"code": code, "gpu": gpu}}
-        if self.fresh and not self.stat and _write_new(self.files.stat, json.dumps(entry) + "\n"):
+        if self.fresh and not self.stat and _write_new(self.files.stat, _ENCODE(entry) + "\n"):
             self.stat = entry
             return
         # Read again: jobs of one point with other commands may have written meanwhile.
@@ -105,20 +106,22 @@ class Directory:
         return stamp
 
     def _write_stat(self, attempt: str) -> None:
-        os.replace(self._temporary(json.dumps(self.stat) + "\n", attempt), self.files.stat)
+        os.replace(self._temporary(_ENCODE(self.stat) + "\n", attempt), self.files.stat)
 
-    def _temporary(self, text: str, attempt: str) -> Path:
-        path = self.files.root / f".exs-tmp.{attempt}"
+    def _temporary(self, text: str, attempt: str) -> str:
+        path = self.files.temporary(attempt)
         if not _write_new(path, text):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         return path
 
 
 def indented(value: Json, pad: str = "") -> str:
-    """As json.dumps(value, indent=4, sort_keys=True), which does without its C encoder: 15 us instead of 60."""
+    """As json.dumps(value, indent=4, sort_keys=True), which does without its C encoder: 8 us instead of 60."""
+    if isinstance(value, str):
+        return _TEXT(value)
     inner = f"{pad}    "
     if isinstance(value, dict) and value:
-        items = [f"{inner}{_ENCODE(name)}: {indented(value[name], inner)}" for name in sorted(value)]
+        items = [f"{inner}{_TEXT(name)}: {indented(value[name], inner)}" for name in sorted(value)]
         return "{\n" + ",\n".join(items) + f"\n{pad}}}"
     if isinstance(value, (list, tuple)) and value:
         items = [inner + indented(item, inner) for item in value]
@@ -126,7 +129,7 @@ def indented(value: Json, pad: str = "") -> str:
     return _ENCODE(value)
 
 
-def _write_new(path: Path, text: str) -> bool:
+def _write_new(path: str, text: str) -> bool:
     """Create a file with this text; False if there is one. Raises OSError, leaving no half of it."""
     try:
         fd = plainfile.create(path)
@@ -163,7 +166,7 @@ def find(cwd: str, output: str, claim: Claim, job_dirs: bool) -> Directory:
 def _open(root: str, output: str, name: str, job_dirs: bool) -> Directory:
     path = os.path.join(root, name) if job_dirs else root
     fresh = _make(path, root) and job_dirs
-    files = RunDir(Path(path), "" if job_dirs else name)
+    files = RunDir(path, "" if job_dirs else name)
     shown = os.path.join(output, name) if job_dirs else output
     if fresh:
         return Directory(files, shown, name, True)
@@ -204,11 +207,11 @@ def _same(before: Mapping[str, Json], claim: Claim) -> bool:
     return before.get("_job") == claim.job or (pushed and params == dict(claim.params))
 
 
-def _load_stat(path: Path) -> dict[str, Json]:
+def _load_stat(path: str) -> dict[str, Json]:
     return {command: entry for command, entry in _load(path).items() if command}
 
 
-def _load(path: Path) -> dict[str, Json]:
+def _load(path: str) -> dict[str, Json]:
     """The JSON object in a file; {} if there is none, or one without owner, {"": None}, for what cannot be read."""
     try:
         value = json.loads(plainfile.read_end(path, MOST)[0])
