@@ -67,7 +67,7 @@ def _wanted(store: Store, selectors: Sequence[str], states: frozenset[JobState])
 
 
 def _described(store: Store, names: Sequence[str], ids: Sequence[str]) -> str:
-    parts = [f"{safe(name)} and all its {jobs_of(store.experiment(name).jobs)}" for name in names]
+    parts = [f"{safe(name)} with its {jobs_of(store.experiment(name).jobs)}" for name in names]
     if ids:
         parts.append(jobs_of(len(ids)))
     return ", ".join(parts) or "nothing"

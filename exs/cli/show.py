@@ -9,7 +9,8 @@ import click
 from exs.cli.output import forms, show
 from exs.cli.selectors import experiment_or_none, selectors_argument, status_option
 from exs.cli.session import open_store
-from exs.model import JobState
+from exs.errors import BrokenRecord
+from exs.model import JobState, Spec
 from exs.view.render import Listing
 
 if TYPE_CHECKING:
@@ -48,4 +49,13 @@ def _pages(store: Store, selector: str, states: frozenset[JobState]) -> list[Lis
         raise click.UsageError(
             f"{selector} is {len(rows)} jobs; show takes {_MOST}. See them in one table: exs list -t"
         )
-    return [JobPage(store.job(row.id), store.now()) for row in rows]
+    ways = {digest: _spec(store, name, digest) for name, digest in {(row.experiment, row.spec) for row in rows}}
+    return [JobPage(store.job(row.id), store.now(), ways[row.spec]) for row in rows]
+
+
+def _spec(store: Store, experiment: str, digest: str) -> Spec | None:
+    """How jobs of that digest are run; None for those that nobody runs, and where the record is broken."""
+    try:
+        return store.spec(experiment, digest) if digest else None
+    except BrokenRecord:
+        return None

@@ -9,6 +9,7 @@ from exs.model import FINAL, HELD, JobState, Json, Spec
 from exs.rows import ExperimentRow, JobRow, PastAttempt
 from exs.view import records
 from exs.view.columns import assignments
+from exs.view.commands import typed
 from exs.view.experiments import active
 from exs.view.jobs import reason, selector, where
 from exs.view.screen import STATE_STYLE, Screen
@@ -21,10 +22,11 @@ _TAIL_LINES = 12
 
 @dataclass
 class JobPage:
-    """One job with its attempts; `now` is Redis time."""
+    """One job with its attempts; `now` is Redis time, `spec` says what it runs, None that nothing does."""
 
     row: JobRow
     now: float
+    spec: Spec | None = None
 
     def lines(self, screen: Screen) -> Iterator[str]:
         row = self.row
@@ -44,7 +46,8 @@ class JobPage:
     def document(self) -> Mapping[str, Json]:
         row = self.row
         history = [records.attempt(attempt, row.params) for attempt in row.history]
-        return records.job(row, self.now) | {"tail": row.tail, "history": history}
+        lines = typed(row, self.spec) if self.spec else {}
+        return records.job(row, self.now) | {"command_lines": lines, "tail": row.tail, "history": history}
 
     def records(self) -> Iterator[Mapping[str, Json]]:
         yield records.flat(records.job(self.row, self.now))
@@ -58,7 +61,10 @@ class JobPage:
         for label, values in (("params", row.params), ("results", row.result)):
             for number, (name, value) in enumerate(values.items()):
                 yield "" if number else label, f"{safe(name)} = {shown(masked(name, value))}"
-        yield "commands", safe(", ".join(row.commands))
+        lines = typed(row, self.spec) if self.spec else {}
+        for number, (name, line) in enumerate(lines.items()):
+            label = "commands" if len(lines) > 1 else "command"
+            yield "" if number else label, safe(f"{name}: {line}" if len(lines) > 1 else line)
         yield "where", where(row, self.now)
         yield "pushed", _moment(row.created_at, self.now)
         yield "started", _moment(row.started_at, self.now)

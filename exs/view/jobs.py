@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from exs.model import HELD, JobState, Json
 from exs.rows import ExperimentRow, JobRow
 from exs.view import records
-from exs.view.columns import Choice, assignments, cells, choose, column_of
+from exs.view.columns import WORD, Choice, assignments, cells, choose, column_of
 from exs.view.counts import counted
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.tables import WHOLE, Column, psql, values
-from exs.view.text import cut, masked, safe, shown, width
+from exs.view.text import cut, masked, safe, shown, width, without_secrets
 from exs.view.when import duration, until
 
 #: Terminal columns of a crashed job's last line in its note.
@@ -86,6 +87,9 @@ class JobTable:
             columns.append(Column("id", ids, least=WHOLE))
         styles = [STATE_STYLE[row.state] for row in rows]
         columns.append(Column("status", [row.state.value for row in rows], least=WHOLE, style=styles.__getitem__))
+        if _told_apart_by_name(rows):
+            names = [cut(safe(without_secrets(row.name, row.params)), WORD) for row in rows]
+            columns.append(Column("name", names))
         # Where there is no room, ids go first, then times, places, results and parameters, from the last on.
         for at, name in enumerate(choice.params):
             cell = cells(column_of(rows, name, False), name)
@@ -100,6 +104,12 @@ class JobTable:
         if any(times):
             columns.append(Column("time", times, right=True, least=WHOLE, spare=8000))
         return columns
+
+
+def _told_apart_by_name(rows: Sequence[JobRow]) -> bool:
+    """True if parameters alone do not: tasks that have none, and repeats, which stand one behind the other."""
+    in_order = sorted(rows, key=lambda row: row.index)
+    return any(a.params == b.params and a.name != b.name for a, b in pairwise(in_order))
 
 
 def where(row: JobRow, now: float) -> str:

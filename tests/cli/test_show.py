@@ -23,6 +23,12 @@ def test_a_crashed_job_says_why_where_and_what_to_type(exs: Exs, lab: Lab) -> No
     assert exs.json("show", "resnet/0")["failure"] == "oom"
 
 
+def test_a_job_that_waits_shows_what_it_will_run(exs: Exs) -> None:
+    exs("push", "--name", "greet", "--", "echo", "hello there", "who=you,me")
+    assert "  command     echo 'hello there' who=me\n" in exs("show", "greet/1")
+    assert exs.json("show", "greet/0")["command_lines"] == {"run": "echo 'hello there' who=you"}
+
+
 def test_an_experiment_is_shown_as_a_whole(exs: Exs, lab: Lab) -> None:
     lab.push(jobs=2, retries=2)
     for selector in ("resnet", "last"):
@@ -42,4 +48,4 @@ def test_a_unique_beginning_of_an_id_is_enough(exs: Exs, lab: Lab) -> None:
 
 def test_workers_are_listed_even_when_there_are_none(exs: Exs, lab: Lab) -> None:
     assert exs("workers") == "workers: 0 busy, 0 idle\nstart one on each machine: exs worker\n"
-    assert exs.json("workers") == {"workers": [], "counts": {"busy": 0, "idle": 0}}
+    assert exs.json("workers") == {"workers": [], "counts": {"busy": 0, "idle": 0}, "unused_gpus": []}

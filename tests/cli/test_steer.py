@@ -51,7 +51,7 @@ def test_retry_of_one_status_leaves_others(exs: Exs, lab: Lab) -> None:
 def test_rm_asks_unless_told_not_to(exs: Exs, lab: Lab) -> None:
     lab.push(jobs=3)
     _, err = exs.both("rm", "resnet", code=4)
-    assert "resnet and all its 3 jobs" in err and "-y" in err
+    assert "resnet with its 3 jobs" in err and "-y" in err
     assert exs("rm", "-y", "resnet/0") == "removed 1 job\n"
     assert [row.index for row in lab.store.jobs("resnet")] == [1, 2]
     assert exs("rm", "-y", "resnet") == "removed 2 jobs and resnet\n"

@@ -23,7 +23,7 @@ MAY = {
     "rows": {"model"},
     "sweep": {"errors", "model", "settings", "paths", "command"},
     "store": {"errors", "model", "rows", "settings", "paths"},
-    "view": {"errors", "model", "rows", "settings", "paths"},
+    "view": {"errors", "model", "rows", "settings", "paths", "command"},
     "server": {"errors", "model", "settings", "paths"},
     "doctor": {"exs", "errors", "model", "rows", "settings", "paths", "store", "view"},
     "cli": {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exs.model import Spec
 from exs.rows import JobRow, PastAttempt, Pushed
 from exs.view.columns import choose
 from exs.view.detail import ExperimentPage, JobPage
@@ -84,6 +85,19 @@ def test_only_what_differs_is_a_column() -> None:
     assert choose([]).params == ()
 
 
+def test_jobs_with_the_same_parameters_are_told_apart_by_name() -> None:
+    def header(rows: list[JobRow]) -> list[str]:
+        return text(JobTable(experiment(), rows, NOW)).splitlines()[2].replace("|", " ").split()
+
+    tasks = [job(i, params={}, name=name) for i, name in enumerate(["train", "test"])]
+    assert header(tasks) == ["#", "id", "status", "name", "where", "time"]
+    assert "| train " in text(JobTable(experiment(), tasks, NOW), 60)
+    repeats = [job(i, params={"lr": i // 2}, name=f"Lr_{i // 2}-r{i % 2}") for i in range(4)]
+    assert header(repeats[::-2] + repeats[::2])[3:5] == ["name", "lr"], "in whatever order they are shown"
+    assert "name" not in header(repeats[::2])
+    assert "name" not in header([job(i, params={"lr": 1}, name="Lr_1") for i in range(2)]), "added twice by hand"
+
+
 def test_names_that_clash_are_told_apart() -> None:
     rows = [job(i, params={"id": i, "loss": i}, result={"loss": 0.5}) for i in range(2)]
     header = text(JobTable(experiment(), rows, NOW)).splitlines()[2]
@@ -104,6 +118,7 @@ def test_hostile_values_reach_no_terminal() -> None:
         ExperimentTable([experiment(evil, id=evil, user=evil)], [slot(experiment=evil, index=1)], NOW),
         SlotTable([slot(name=f"{evil}/0", experiment=evil, index=1, state=evil)], NOW, quiet=30),
         JobPage(row, NOW),
+        JobPage(row, NOW, Spec({evil: {"argv": [[{"value": "API_KEY"}, evil, {"value": evil}]]}}, cwd=evil)),
         ExperimentPage(experiment(evil, id=evil), [], NOW),
     ]
     for listing in crowd:
@@ -173,6 +188,20 @@ def test_a_result_that_is_the_same_everywhere_has_no_extremes() -> None:
         "lowest loss   0.0  #0  lr=0.1 seed=0",
         "highest loss  0.2  #2  lr=0.0333333 seed=2",
     ]
+
+
+def test_a_page_shows_the_commands_as_a_person_would_type_them() -> None:
+    shell = {"sh": 'test "${EXS_V1}" > {_output}', "vars": {"EXS_V1": {"value": "api_key"}}}
+    spec = Spec({"train": {"argv": [["t"], ["--lr=", {"value": "lr"}], [{"value": "_output"}]]}, "test": shell}, "/w")
+    row = job(0, params={"lr": "a b", "api_key": "hunter2"})
+    page = text(JobPage(row, NOW, spec))
+    assert "  commands    train: t '--lr=a b' output/Lr_0\n              test: test '***' > {_output}\n" in page
+    row.commands, row.directory = ("train",), "/w/output/Lr_0-k3m9"
+    assert "  command     t '--lr=a b' output/Lr_0-k3m9\n" in text(JobPage(row, NOW, spec))
+    assert JobPage(row, NOW, spec).document()["command_lines"] == {"train": "t '--lr=a b' output/Lr_0-k3m9"}
+    row.params = {}
+    assert "  command     cannot be shown: the job has no value for {lr}" in text(JobPage(row, NOW, spec))
+    assert "command" not in text(JobPage(row, NOW))
 
 
 def test_a_running_job_says_why_its_directory_is_not_known_yet() -> None:
