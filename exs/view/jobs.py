@@ -87,6 +87,8 @@ class JobTable:
             columns.append(Column("id", ids, least=WHOLE))
         styles = [STATE_STYLE[row.state] for row in rows]
         columns.append(Column("status", [row.state.value for row in rows], least=WHOLE, style=styles.__getitem__))
+        if len({row.commands for row in rows}) > 1:
+            columns.append(Column("commands", [safe(", ".join(row.commands)) or "all" for row in rows]))
         if _told_apart_by_name(rows):
             names = [cut(safe(without_secrets(row.name, row.params)), WORD) for row in rows]
             columns.append(Column("name", names))
@@ -107,9 +109,9 @@ class JobTable:
 
 
 def _told_apart_by_name(rows: Sequence[JobRow]) -> bool:
-    """True if parameters alone do not: tasks that have none, and repeats, which stand one behind the other."""
+    """True if parameters and commands do not: of repeats, which stand one behind the other."""
     in_order = sorted(rows, key=lambda row: row.index)
-    return any(a.params == b.params and a.name != b.name for a, b in pairwise(in_order))
+    return any(a.name != b.name and a.params == b.params and a.commands == b.commands for a, b in pairwise(in_order))
 
 
 def where(row: JobRow, now: float) -> str:

@@ -89,9 +89,11 @@ def test_jobs_with_the_same_parameters_are_told_apart_by_name() -> None:
     def header(rows: list[JobRow]) -> list[str]:
         return text(JobTable(experiment(), rows, NOW)).splitlines()[2].replace("|", " ").split()
 
-    tasks = [job(i, params={}, name=name) for i, name in enumerate(["train", "test"])]
-    assert header(tasks) == ["#", "id", "status", "name", "where", "time"]
+    tasks = [job(i, params={}, name=name, commands=(name,)) for i, name in enumerate(["train", "test"])]
+    assert header(tasks) == ["#", "id", "status", "commands", "where", "time"]
     assert "| train " in text(JobTable(experiment(), tasks, NOW), 60)
+    again = [job(0, params={"lr": 1}), job(1, params={"lr": 1}, commands=("test",), name="Lr_0")]
+    assert [line.split()[7] for line in text(JobTable(experiment(), again, NOW)).splitlines()[4:6]] == ["all", "test"]
     repeats = [job(i, params={"lr": i // 2}, name=f"Lr_{i // 2}-r{i % 2}") for i in range(4)]
     assert header(repeats[::-2] + repeats[::2])[3:5] == ["name", "lr"], "in whatever order they are shown"
     assert "name" not in header(repeats[::2])
