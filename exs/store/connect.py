@@ -61,6 +61,10 @@ def sentences(url: str) -> Iterator[None]:
     except redis.exceptions.TimeoutError:
         hint = "rediss:// speaks TLS: does that port?" if where.startswith("rediss:") else "Is it up, and not stopped?"
         raise RedisUnreachable(f"Redis at {where} does not answer (timed out).", hint) from None
+    except UnicodeEncodeError as error:
+        if error.encoding == "idna":  # a host name that cannot be one
+            raise RedisUnreachable(f"cannot reach Redis at {where}: {_said(error)}.", _CHECK) from None
+        raise InputError(f"{error.object[:60]!a} is not valid UTF-8.") from None
     except (redis.exceptions.ConnectionError, UnicodeError) as error:
         raise RedisUnreachable(f"cannot reach Redis at {where}: {_said(error)}.", _CHECK) from None
     except redis.exceptions.ResponseError as error:

@@ -154,6 +154,7 @@ def test_hostile_yaml_is_refused(exs: Exs, case: str) -> None:
         (("push", "--name", "last", "--", "true"), r"'last' stands for the newest .*\n +Choose another name\."),
         (("push", "--", "python", "x.py", "lr=1", "lr=2"), r"the parameter 'lr' is given twice"),
         (("list", "-t", "befor"), r"no experiment 'befor'"),
+        (("show", "\udcff"), r"'\\udcff' is not valid UTF-8\.$"),
         (("list", "-t", "before", "--sort", "sede"), r"cannot sort by 'sede'.*\n +Did you mean 'seed'\?"),
     ],
 )
