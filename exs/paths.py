@@ -17,6 +17,8 @@ from exs.errors import InputError
 #: What may stand in the name of an experiment, a node or a pool (R15). `~` is left out: it separates NAME from its
 #: further queues.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+#: Bytes that a file system takes in one name.
+NAME_BYTES = 255
 
 
 def checked_name(name: str, most: int, where: str, what: str) -> str:
@@ -36,7 +38,7 @@ def safe_file_name(text: str) -> bool:
         and text not in (".", "..")
         and "/" not in text
         and "\0" not in text
-        and len(text.encode("utf-8", "surrogateescape")) <= 255
+        and len(text.encode("utf-8", "surrogateescape")) <= NAME_BYTES
     )
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.session import host, user
+from exs.cli.session import host, settings, user
 from exs.cli.sweep_options import SweepCommand
-from exs.errors import InputError, NotFound
+from exs.command import render
+from exs.errors import ExsError, InputError, NotFound
 from exs.model import Json, NewJob, Spec
 from exs.rows import ExperimentRow, Pushed
-from exs.sweep.naming import directory_name
-from exs.sweep.template import placeholders
+from exs.sweep.naming import directory_name, longest_name
+from exs.sweep.space import check_param_name
+from exs.sweep.template import RESERVED, placeholders
+from exs.sweep.words import value
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -58,7 +60,8 @@ def push_one(store: Store, name: str, pairs: Sequence[str]) -> Pushed:
     _check(experiment, spec, params)
     from exs.store.push import Origin
 
-    job = NewJob(params, directory_name(params), point="")
+    called = directory_name(params)[: longest_name(spec, settings().limits.directory_chars)]
+    job = NewJob(params, called, point="")
     origin = Origin(user(), host(), experiment.source, into=True)
     pushed = store.push(experiment.name, spec, [job], origin, kind=experiment.kind, add=True)
     return replace(pushed, gone=0)  # nothing was compared with a file
@@ -69,17 +72,11 @@ def _params(pairs: Sequence[str]) -> dict[str, Json]:
     for name, text in zip(pairs[::2], pairs[1::2], strict=True):
         if name in params:
             raise InputError(f"-p gives {name!r} twice.")
-        try:
-            params[name] = json.loads(text, parse_constant=_no_constant)
-        except ValueError:
-            params[name] = text  # a bare word is text: a shell eats the quotes that JSON wants
+        check_param_name(name, "-p")
+        params[name] = value(text, f"-p {name}", settings().limits)
     if not params:
         raise InputError("-p has no parameters.", "exs push NAME -p lr 0.1 seed 3")
     return params
-
-
-def _no_constant(text: str) -> Json:
-    raise ValueError(text)
 
 
 def _check(experiment: ExperimentRow, spec: Spec, params: dict[str, Json]) -> None:
@@ -90,3 +87,8 @@ def _check(experiment: ExperimentRow, spec: Spec, params: dict[str, Json]) -> No
             f"the command of {experiment.name} needs {', '.join(missing)}, which -p does not give.",
             f"It takes: {', '.join(wanted)}.",
         )
+    try:
+        for compiled in spec.commands.values():
+            render(compiled, params, dict.fromkeys(RESERVED, ""))
+    except ExsError as error:
+        raise InputError(f"-p: {error.message}", error.hint) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exs.errors import InputError
-from exs.paths import checked_name
+from exs.paths import NAME_BYTES, checked_name
 from exs.settings import Limits
 from exs.sweep.model import Options
 from exs.sweep.suggest import shorten
@@ -20,8 +20,7 @@ _VERBS = (
     "activate cancel kill retry edit rm archive unarchive wait add pull server doctor job experiment help"
 )
 VERBS = frozenset(_VERBS.split())
-#: Bytes that a file system takes in one name, and that Linux takes in a path (4096) less what a job's files need.
-NAME_BYTES = 255
+#: Bytes that Linux takes in a path (4096), less what a job's files need.
 PATH_BYTES = 3500
 _HEX8 = re.compile(r"[0-9a-f]{8}\Z", re.IGNORECASE)
 

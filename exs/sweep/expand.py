@@ -16,7 +16,7 @@ from exs.settings import Limits
 from exs.sweep.distributions import Draw
 from exs.sweep.grid import Axis, Grid, Group, Identity, Row, fragment
 from exs.sweep.model import Sweep
-from exs.sweep.naming import unique
+from exs.sweep.naming import longest_name, unique
 
 __all__ = ["Axis", "Block", "canonical", "checked_count", "count_block", "jobs", "point_hash"]
 
@@ -142,7 +142,7 @@ def jobs(
     """
     several = len(blocks) > 1 or any(block.draws for block in blocks)
     points: set[int] | None = set() if several else None
-    names = _Names((limits or Limits()).directory_chars, several)
+    names = _Names(longest_name(sweep.spec, (limits or Limits()).directory_chars), several)
     for number, block in enumerate(blocks):
         stream = _Stream(sweep, block, namer, identity, names)
         if sample is None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from exs.errors import InputError
-from exs.model import Json
-from exs.paths import NAME
+from exs.model import Json, Spec
+from exs.paths import NAME, NAME_BYTES
 from exs.settings import Limits
 from exs.sweep.suggest import shorten
 
@@ -16,6 +16,12 @@ from exs.sweep.suggest import shorten
 TEXT_CHARS = 100
 #: Hex digits of a job's point that tell it from another of the same name.
 POINT_DIGITS = 6
+#: The date in the name of a log, with a number for a second one in the same second.
+STAMP = "2026-01-31.23:59:59.999"
+#: Characters of a job's id, which is appended where two jobs would share a name.
+ID_CHARS = 10
+#: The shortest limit that tells jobs apart.
+LEAST_NAME = 20
 #: The directory of a job that has no swept parameter.
 UNSWEPT = "default"
 
@@ -47,6 +53,23 @@ def unique(name: str, point: str, limit: int = Limits.directory_chars) -> str:
 def fitting(name: str, point: str, limit: int = Limits.directory_chars) -> str:
     """`name`, or where it has more than `limit` characters its start made unique."""
     return name if len(name) <= limit else unique(name, point, limit)
+
+
+def longest_name(spec: Spec, limit: int = Limits.directory_chars) -> int:
+    """Characters that the name of a job may have: `limit`, or what is left of a log's name that ends with it.
+
+    Raises InputError for a command whose name leaves too little.
+    """
+    if spec.job_dirs:
+        return limit
+    command = max(spec.commands, key=len, default="")
+    left = NAME_BYTES - len(f"log.{command}.{STAMP}.") - 1 - ID_CHARS
+    if left < LEAST_NAME:
+        raise InputError(
+            f"--no-param-dir: the command {shorten(command)} is too long to name the logs of all jobs.",
+            "Shorten it, or give each job its directory.",
+        )
+    return min(limit, left)
 
 
 def check_typed(name: Json, what: str, where: str, limit: int = Limits.directory_chars) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.lab import Exs, Lab
+from exs.settings import Limits
 
 
 @pytest.fixture
@@ -49,6 +50,13 @@ def test_values_are_json_and_a_bare_word_is_text(resnet: Exs, lab: Lab) -> None:
         (("push", "resnet", "-p", "lr"), "'lr' has no value"),
         (("push", "resnet", "-p"), "-p has no parameters"),
         (("push", "resnet", "-p", "lr", "1", "lr", "2"), "gives 'lr' twice"),
+        (("push", "resnet", "-p", "lr", "null", "seed", "2"), "-p: parameter lr is null"),
+        (("push", "resnet", "-p", "lr", "[" * 5000, "seed", "2"), "-p lr: is nested deeper than 50 levels"),
+        (("push", "resnet", "-p", "lr", "9" * 5000, "seed", "2"), "-p lr: a number of 5,000 characters is too long"),
+        (("push", "resnet", "-p", "lr", "1e999", "seed", "2"), "-p lr: '1e999' is not a finite number"),
+        (("push", "resnet", "-p", "lr", '"\\0"', "seed", "2"), "-p lr: a text with a NUL"),
+        (("push", "resnet", "-p", "lr", "1", "seed", "2", "_name", "x"), "-p: '_name' is what exs itself fills in"),
+        (("push", "resnet", "-p", "lr", "1", "seed", "2", "a\x1b", "x"), "-p: 'a\\x1b' cannot name a parameter"),
         (("push", "resnett", "-p", "lr", "1", "seed", "2"), "Did you mean resnet?"),
         (("push", "-p", "lr", "1", "seed", "2"), "none is named"),
     ],
@@ -57,3 +65,9 @@ def test_what_cannot_be_pushed_gets_a_sentence(resnet: Exs, lab: Lab, words: tup
     _, err = resnet.both(*words, code=2)
     assert said in err
     assert lab.store.experiment("resnet").jobs == 2
+
+
+def test_long_values_still_name_a_directory(resnet: Exs, lab: Lab) -> None:
+    more = [word for name in "abc" for word in (name, name * 99)]
+    resnet("push", "resnet", "-p", "lr", "1", "seed", "2", *more)
+    assert len(lab.store.jobs("resnet")[2].name) == Limits.directory_chars

@@ -209,6 +209,18 @@ def test_one_directory_for_all_is_runners_no_param_dir(tmp_path: Path) -> None:
     assert not spec.job_dirs and spec.output == "o"
 
 
+def test_the_logs_of_one_directory_for_all_have_names_that_a_file_system_takes(tmp_path: Path) -> None:
+    text = (
+        f"template: {{{'c' * 60}: 'echo [p] [q]'}}\nresource: [0]\n---\np: [{'a' * 99}]\nq: [{'b' * 99}, {'d' * 99}]\n"
+    )
+    names = [job.name for job in load(text, tmp_path, job_dirs=False).jobs()]
+    logs = [f"log.{'c' * 60}.2026-01-31.23:59:59.12.{name}-k3m9x2c4aa" for name in names]
+    assert len(set(names)) == 2 and 240 < max(map(len, logs)) <= 255
+    assert max(len(job.name) for job in load(text, tmp_path).jobs()) == Limits.directory_chars
+    with pytest.raises(InputError, match=r"--no-param-dir: the command .* is too long to name the logs"):
+        list(load(text.replace("c" * 60, "c" * 199), tmp_path, job_dirs=False).jobs())
+
+
 def test_params_that_reach_no_command_are_named(tmp_path: Path) -> None:
     sweep = load(HEAD + "---\np: 1\nseed: [1, 2]\nnote: x\n", tmp_path)
     assert "Orphan params: seed, note" in sweep.notes

@@ -16,7 +16,7 @@ from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Axis, Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import Sweep
-from exs.sweep.naming import check_typed, file_text, fitting, unique
+from exs.sweep.naming import check_typed, file_text, fitting, longest_name, unique
 from exs.sweep.suggest import shorten
 from exs.sweep.template import compile_command, placeholders
 from exs.sweep.yamlfile import Document
@@ -157,15 +157,16 @@ def _spec(tasks: Mapping[str, Task], context: Context) -> Spec:
 def _jobs(sweep: Sweep, tasks: Sequence[Task], context: Context) -> Iterator[NewJob]:
     """The jobs of one task after the other; a name that another task's job has is made unique."""
     sample, seed = sampling(context)
+    longest = longest_name(sweep.spec, context.limits.directory_chars)
     given: set[str] = set()
     for task in tasks:
         for job in jobs(sweep, [task.block], partial(_name, task.name), sample, seed, limits=context.limits):
             name = job.name
             if task.block.repeat > 1:
                 name = f"{name.removesuffix(f'-r{job.repeat}')}_repit{job.repeat + 1}"
-            name = fitting(name, job.point, context.limits.directory_chars)
+            name = fitting(name, job.point, longest)
             if name in given:
-                name = unique(name, job.point, context.limits.directory_chars)
+                name = unique(name, job.point, longest)
             if len(tasks) > 1:
                 given.add(name)
             yield replace(job, name=name)
