@@ -14,8 +14,8 @@ if o.state == 'CRASHED' and unwanted(job) then o.state, o.failure = 'CANCELED', 
 if not REGISTRY[o.state] or not allowed(job, o.state) then return redis.error_reply('EXS a ' .. job.st .. ' job cannot become ' .. o.state) end
 
 local now = now_ms()
-local directory, log = '', ''
-if type(o.directory) == 'string' and type(o.log) == 'string' then directory, log = short_paths(job.nm, o.directory, o.log) end
+local function path(value) return type(value) == 'string' and value or '' end -- a command that did not start has no log
+local directory, log = short_paths(job.nm, path(o.directory), path(o.log))
 local f = {'ended_at', iso(now), 'dn', attempt}
 local function keep(field, value)
   if value ~= nil and value ~= cjson.null and value ~= '' and value ~= 0 then f[#f + 1] = field f[#f + 1] = value end
