@@ -12,6 +12,7 @@ from pathlib import Path
 from exs.settings import Limits
 from exs.sweep.load import load_file
 from exs.sweep.model import Options
+from harness.redis_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,7 +39,8 @@ def test_every_command_works(tmp_path: Path) -> None:
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workers'}",
         "EXS_STATE_DIR": str(tmp_path / "state"),
     }
-    commands = "".join(blocks("sh"))
+    # Whoever runs these tests beside us on this machine takes the README's port, too.
+    commands = "".join(blocks("sh")).replace("127.0.0.1:16379", f"127.0.0.1:{free_port()}")
     script = f"set -euxo pipefail\ntrap 'unset EXS_REDIS_URL; exs worker stop --now; exs server stop' EXIT\n{commands}"
     done = subprocess.run(["bash", "-c", script], cwd=work, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
