@@ -29,11 +29,13 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], kill: bool,
     elif form == "ids":
         put(map(safe, ids))
     else:
-        asked = counts["asked"]
-        line = f"canceled {jobs_of(counts['canceled'])}"
-        if asked:
-            running = jobs_of(asked, "running ")
-            line += f", killing {running}" if kill else f", asked {running} to end"
+        parts = []
+        if counts["asked"]:
+            running = jobs_of(counts["asked"], "running ")
+            parts = [f"killing {running}" if kill else f"asked {running} to end"]
+        if counts["canceled"] or not parts:
+            parts.insert(0, f"canceled {jobs_of(counts['canceled'])}")
+        line = ", ".join(parts)
         over = counts["already"] + counts["missing"]
         if over:
             line += f"; {over} {'was' if over == 1 else 'were'} over already"

@@ -40,4 +40,6 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], force: bool
         line += f", {unchanged} needed nothing"
     if left:
         line += f", left {', '.join(f'{number} {word}' for word, number in left.items())}"
+    if left["done"] and not ids:
+        line += " (--force runs them again)"
     click.echo(line)

@@ -16,7 +16,7 @@ from exs.cli.selectors import experiment_or_none, selected, selectors_argument
 from exs.cli.session import open_store, out_screen, put
 from exs.errors import EXIT_JOB_FAILED
 from exs.model import FINAL, JobState
-from exs.view.counts import counted
+from exs.view.counts import NO_WORKER, counted
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -73,13 +73,22 @@ class _Watch:
         """The final counts. A Redis that is away is waited for, as long as a lost job would be."""
         pause = _FIRST_LOOK
         patience = Patience(progress.above)
+        told = False
         while True:
             counts = patience.outlast(self._counts)
             progress.show(counts)
-            if not any(number for state, number in counts.items() if state not in FINAL):
+            left = {state for state, number in counts.items() if number} - FINAL
+            if not left:
                 return counts
+            if left == {JobState.QUEUED} and not told and not patience.outlast(self._anybody):
+                told = True
+                progress.above(NO_WORKER)
             time.sleep(pause)
             pause = min(_LAST_LOOK, pause * 1.5)
+
+    def _anybody(self) -> bool:
+        """Whether any slot works or could; asked only while nothing runs."""
+        return any(row.state in ("busy", "idle") for row in self._store.workers())
 
     def _counts(self) -> Mapping[JobState, int]:
         counts: Counter[JobState] = Counter()

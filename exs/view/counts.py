@@ -20,6 +20,9 @@ _WORDS: tuple[tuple[str, str, tuple[JobState, ...]], ...] = (
     ("canceled", "yellow", (_S.CANCELED,)),
 )
 
+#: What to say where jobs wait and no slot is there.
+NO_WORKER = "jobs wait, but no worker is running. Start one: exs worker"
+
 
 def counted(counts: Mapping[JobState, int], screen: Screen) -> str:
     """`counts` on one line, `no jobs` where there are none."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from exs.model import FINAL, JobState, Json
 from exs.rows import ExperimentRow, SlotRow, UnusedGpu
 from exs.view import records
+from exs.view.counts import NO_WORKER
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, plain
 from exs.view.text import safe
@@ -42,7 +43,7 @@ class ExperimentTable:
         yield workers_line(self.slots)
         yield from unused_lines(self.unused)
         if any(row.counts.get(_S.QUEUED, 0) and row.kind != "pull" for row in rows) and not self._alive():
-            yield "jobs wait, but no worker is running. Start one: exs worker"
+            yield NO_WORKER
 
     def document(self) -> Mapping[str, Json]:
         return {

@@ -19,6 +19,8 @@ def test_cancel_takes_queued_jobs_and_asks_running_ones(exs: Exs, lab: Lab) -> N
     assert exs("cancel", "resnet") == "canceled 2 jobs, asked 1 running job to end; 1 was over already\n"
     assert states(lab) == ["DONE", "RUNNING", "CANCELED", "CANCELED"]
     assert lab.store.jobs("resnet")[1].want == "cancel"
+    assert exs("cancel", "resnet/1") == "asked 1 running job to end\n"
+    assert exs("cancel", "resnet/0") == "canceled 0 jobs; 1 was over already\n"
     assert exs.json("cancel", "resnet/1", "--kill")["asked"] == 1
     assert lab.store.jobs("resnet")[1].want == "kill"
 
@@ -36,7 +38,7 @@ def test_retry_queues_what_crashed_or_was_canceled_and_leaves_the_rest(exs: Exs,
     exs("cancel", "resnet/3")
     assert exs("retry", "resnet") == "queued 2 again, left 1 done, 1 queued\n"
     assert states(lab) == ["DONE", "QUEUED", "QUEUED", "QUEUED"]
-    assert exs("retry", "resnet/0") == "queued 0 again, left 1 done\n"
+    assert exs("retry", "resnet/0") == "queued 0 again, left 1 done (--force runs them again)\n"
     assert exs("retry", "resnet/0", "--force") == "queued 1 again\n"
 
 
