@@ -165,11 +165,10 @@ def late(store: Store, health: Health, timing: Timing) -> Iterator[Finding]:
             Severity.WARNING, f"no word from running jobs: {shown}{more}. Late is not lost: they go on when their node "
             f"returns, and run again elsewhere after {duration(timing.lost_after)} at the earliest.", "exs workers",
         )  # fmt: skip
-    if health.held and (health.reaped_ago is None or health.reaped_ago > max(60.0, timing.lease * 2)):
-        since = f"for {duration(health.reaped_ago)}" if health.reaped_ago is not None else "yet"
+    if health.held and health.reaped_ago is not None and health.reaped_ago > max(60.0, timing.lease * 2):
         yield _found(
-            Severity.WARNING, f"nobody has looked for lost jobs {since}: no slot is there to do it.",
-            "exs worker   # anywhere: every slot does",
+            Severity.WARNING, f"nobody has looked for lost jobs for {duration(health.reaped_ago)}: no slot is there to "
+            "do it.", "exs worker   # anywhere: every slot does",
         )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from cli.doctoring import GOOD, at
 from cli.lab import Exs, Lab, wait_for
 from exs.settings import Settings
 from exs.store.store import Store, open_store
-from harness.redis_server import answers
+from harness.redis_server import RedisServer, answers
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +50,18 @@ def exs(queue_url: str, store: Store, tmp_path: Path) -> Exs:
 @pytest.fixture
 def lab(store: Store, tmp_path: Path) -> Lab:
     return Lab(store, tmp_path)
+
+
+@pytest.fixture
+def well(tmp_path: Path) -> Iterator[Exs]:
+    """A shell on an empty queue in a Redis that is as it should be."""
+    server = RedisServer(tmp_path / "well", options=GOOD).start()
+    yield at(Exs("", tmp_path), server)
+    server.kill()
+
+
+@pytest.fixture
+def ward(well: Exs, tmp_path: Path) -> Lab:
+    """The queue of `well`."""
+    url = well.env["EXS_REDIS_URL"]
+    return Lab(open_store(url, Settings(redis_url=url)), tmp_path)

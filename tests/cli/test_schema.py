@@ -18,6 +18,7 @@ def newer(exs: Exs, lab: Lab, store: Store) -> Exs:
     return exs
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize(
     "words",
     [

@@ -107,6 +107,7 @@ class Failing(Driver):
         self.code = 0
         self.rows = (0, 0, 0, 0)
         self.errors = 0
+        self.reasons = 0
         self.xid = 0
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Any:
@@ -121,6 +122,9 @@ class Failing(Driver):
 
     def nvmlDeviceGetTotalEccErrors(self, handle: Any, kind: int, counter: int) -> int:
         return self.errors
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: Any) -> int:
+        return self.reasons
 
     def nvmlEventSetCreate(self) -> str:
         return "events"
@@ -177,6 +181,20 @@ def test_f41_strangers_are_named_with_their_owner_and_our_own_are_none() -> None
         for process in (ours, theirs):
             process.kill()
             process.wait()
+
+
+def test_what_a_person_should_see_to_does_not_take_a_gpu_from_its_jobs() -> None:
+    driver = Failing()
+    nvml = DriverNvml(driver)
+    assert nvml.health("GPU-0") == Health()
+    driver.rows, driver.reasons = (0, 1, 1, 0), 0x40 | 0x4
+    assert nvml.health("GPU-0") == Health(
+        "", 0, ("waits for a reset to replace broken memory", "is slowed down by heat")
+    )
+    driver.rows, driver.reasons = (0, 0, 0, 0), 0x80
+    assert nvml.health("GPU-0").ailments == ("is slowed down for want of power",)
+    driver.reasons = 0x1  # idle
+    assert nvml.health("GPU-0") == Health()
 
 
 def test_fake_gpus_come_from_the_environment() -> None:
