@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import resource
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -37,9 +39,15 @@ def unchanged(exs: Exs, lab: Lab, queue_url: str) -> Iterator[None]:
     assert contents() == before
 
 
-def sentence(exs: Exs, *words: str, code: int = 2) -> str:
+def frugal() -> None:
+    """Of this process: two seconds of a core, and 200 MB."""
+    resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
+    resource.setrlimit(resource.RLIMIT_DATA, (200 << 20, 200 << 20))
+
+
+def sentence(exs: Exs, *words: str, code: int = 2, **more: Any) -> str:
     """The message and the hint of a refused command: one line each, and nothing else."""
-    out, err = exs.both(*words, code=code)
+    out, err = exs.both(*words, code=code, **more)
     assert out == ""
     lines = err.splitlines()
     assert lines[0].startswith("exs: ") and lines[0].endswith((".", "?"))
@@ -124,12 +132,15 @@ def test_a_bad_file_is_refused_by_every_verb_that_reads_one(exs: Exs, case: str)
         assert re.search(said, sentence(exs, *words, *options, "s.yaml"))
 
 
+@pytest.mark.fault(46)
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_yaml_is_refused(exs: Exs, case: str) -> None:
-    text, said = HOSTILE[case]
+@pytest.mark.parametrize("case", [*HOSTILE, "grid of 10^9"])
+def test_f46_hostile_yaml_is_refused(exs: Exs, case: str) -> None:
+    """With two seconds of a core and 200 MB."""
+    grid = "command: echo {a} {b}\nparams: {a: {range: [0, 40000]}, b: {range: [0, 25000]}}"
+    text, said = {**HOSTILE, "grid of 10^9": (grid, r"f\.yaml: has 1,000,000,000 jobs, more than the limit")}[case]
     (exs.cwd / "f.yaml").write_bytes(str(text).encode("utf-8") if not isinstance(text, bytes) else text)
-    assert re.search(said, sentence(exs, "push", "f.yaml").replace("\n     ", " "))
+    assert re.search(said, sentence(exs, "push", "f.yaml", preexec_fn=frugal).replace("\n     ", " "))
 
 
 @pytest.mark.usefixtures("unchanged")

@@ -31,7 +31,7 @@ class Fleet:
 
     def __init__(self, root: Path, server: RedisServer, prefix: tuple[str, ...] = (), own_url: str = "") -> None:
         self.root = root
-        self._own_url = own_url or server.url
+        self._own_url = own_url
         self._prefix = prefix
         self.server = server
         self.home = root / "laptop"
@@ -45,8 +45,8 @@ class Fleet:
     @property
     def store(self) -> Store:
         """A connection of the laptop's. It is what looks on: a loaded machine must not make it blind."""
-        env = environment(self._own_url, self.home, EXS_SOCKET_TIMEOUT="20")
-        return open_store(self._own_url, settings.load(env))
+        url = self._own_url or self.server.url
+        return open_store(url, settings.load(environment(url, self.home, EXS_SOCKET_TIMEOUT="20")))
 
     def node(self, name: str, *options: str, slots: int = 1, url: str = "", start: bool = True, **more: Any) -> Node:
         """A node, started unless told otherwise."""

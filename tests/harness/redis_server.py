@@ -69,6 +69,10 @@ class RedisServer:
         """The URL without a password."""
         return f"redis://{self.host}:{self.port}"
 
+    def password(self, password: str) -> None:
+        """What URLs say from now on."""
+        self._password = password
+
     @property
     def pid(self) -> int:
         """Of the server; it runs."""
