@@ -28,7 +28,7 @@ def newer(exs: Exs, lab: Lab, store: Store) -> Exs:
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_it_is_one_sentence(newer: Exs, words: tuple[str, ...]) -> None:
+def test_f53_it_is_one_sentence(newer: Exs, words: tuple[str, ...]) -> None:
     out, err = newer.both(*words, code=4)
     assert out == ""
     assert err.splitlines() == [
