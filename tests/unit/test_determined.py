@@ -84,16 +84,12 @@ def test_a_grid_experiment_is_taken_as_it_is(load: Any) -> None:
     ]  # fmt: skip
 
 
-def test_each_key_that_is_not_used_says_so_in_one_line(load: Any) -> None:
+def test_one_line_says_which_keys_are_not_used(load: Any) -> None:
     assert load(MNIST).notes == [
-        "description: not used by exs",
-        "labels: not used by exs",
-        "data: not used by exs",
-        "bind_mounts: not used by exs",
-        "searcher.max_length: not used by exs",
-        "resources.weight: not used by exs",
-        "environment.image: not used by exs",
+        "not used by exs: description, labels, data, bind_mounts, searcher.max_length, resources.weight, "
+        "environment.image"
     ]
+    assert load("entrypoint: x\nsearcher: {name: single, metric: loss}").notes == []
 
 
 @pytest.mark.parametrize(

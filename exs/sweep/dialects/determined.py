@@ -21,7 +21,7 @@ from exs.sweep.yamlfile import Document
 
 _KEYS = "name entrypoint hyperparameters searcher max_restarts resources environment reproducibility preemption_timeout"
 KEYS = tuple(_KEYS.split())
-#: Keys of Determined that say nothing about a job here; each prints one line.
+#: Keys of Determined that say nothing about a job here; one line lists them.
 _UNUSED = (
     "description labels data workspace project log_policies bind_mounts checkpoint_storage checkpoint_policy "
     "retention_policy slurm pbs profiling scheduling_unit records_per_epoch min_validation_period integrations "
@@ -53,12 +53,12 @@ class _Plan:
 def read(documents: list[Document], context: Context) -> Sweep:
     """The sweep of one of Determined's experiment configurations; raises InputError with file:line."""
     fields = Fields.of(documents[0])
-    notes = _unused(fields, KEYS, UNUSED)
-    plan = _plan(fields, context, notes)
+    unused = _unused(fields, KEYS, UNUSED)
+    plan = _plan(fields, context, unused)
     commands = {"run": _entrypoint(fields, plan.space)}
     check_options(context, commands)
     needs = fields.section("resources")
-    notes += _unused(needs, RESOURCES, UNUSED_RESOURCES, "resources.")
+    unused += _unused(needs, RESOURCES, UNUSED_RESOURCES, "resources.")
     slots = needs.integer("slots_per_trial", 0, 1024)
     block = Block(
         axes=plan.space.groups,
@@ -68,11 +68,13 @@ def read(documents: list[Document], context: Context) -> Sweep:
         order=plan.space.order,
     )
     restarts = fields.integer("max_restarts", 0)
+    spec = _spec(fields, commands, slots, context, unused)
+    notes = [f"not used by exs: {', '.join(unused)}"] if unused else []
     return Sweep(
         name=_name(fields, context, notes),
         source=context.source,
         dialect="Determined",
-        spec=_spec(fields, commands, slots, context, notes),
+        spec=spec,
         count=checked_count([block], plan.samples, context.limits, fields.document.source),
         build=lambda sweep: jobs(sweep, [block], directory_name, plan.samples, plan.seed, limits=context.limits),
         pool=pool(needs, "resource_pool", context.limits),
@@ -85,7 +87,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
 
 def _unused(fields: Fields, known: tuple[str, ...], unused: tuple[str, ...], prefix: str = "") -> list[str]:
     fields.check_known((*known, *unused))
-    return [f"{prefix}{key}: not used by exs" for key in fields if key in unused]
+    return [f"{prefix}{key}" for key in fields if key in unused]
 
 
 def _name(fields: Fields, context: Context, notes: list[str]) -> str:
@@ -99,7 +101,7 @@ def _name(fields: Fields, context: Context, notes: list[str]) -> str:
     return check_name(name, fields.at("name"), context.limits)
 
 
-def _plan(fields: Fields, context: Context, notes: list[str]) -> _Plan:
+def _plan(fields: Fields, context: Context, unused: list[str]) -> _Plan:
     searcher = fields.section("searcher")
     kind = searcher.text("name")
     if kind is None:
@@ -114,7 +116,7 @@ def _plan(fields: Fields, context: Context, notes: list[str]) -> _Plan:
         )
     if kind not in SEARCHERS:
         raise InputError(f"{searcher.at('name')}: unknown searcher {shorten(kind)}.", hint(kind, SEARCHERS))
-    notes += _unused(searcher, SEARCHER, UNUSED_SEARCHER, "searcher.")
+    unused += _unused(searcher, SEARCHER, UNUSED_SEARCHER, "searcher.")
     found = hyperparameters.read(fields.section("hyperparameters"), kind, context.limits)
     samples, seed = sampling(context)
     if kind == "random":
@@ -172,9 +174,9 @@ def _max_running(needs: Fields, searcher: Fields, slots: int | None) -> int | No
 
 
 def _spec(
-    fields: Fields, commands: dict[str, dict[str, Json]], slots: int | None, context: Context, notes: list[str]
+    fields: Fields, commands: dict[str, dict[str, Json]], slots: int | None, context: Context, unused: list[str]
 ) -> Spec:
-    env = _environment(fields.section("environment"), slots, notes)
+    env = _environment(fields.section("environment"), slots, unused)
     seed = fields.section("reproducibility").integer("experiment_seed", 0)
     if seed is not None:
         env.setdefault("EXS_SEED", str(seed))
@@ -189,9 +191,9 @@ def _spec(
     )
 
 
-def _environment(section: Fields, slots: int | None, notes: list[str]) -> dict[str, str]:
+def _environment(section: Fields, slots: int | None, unused: list[str]) -> dict[str, str]:
     """Variables of `environment_variables`: a list, or one per kind of device."""
-    notes += _unused(section, ("environment_variables",), UNUSED_ENVIRONMENT, "environment.")
+    unused += _unused(section, ("environment_variables",), UNUSED_ENVIRONMENT, "environment.")
     path: tuple[str, ...] = ("environment_variables",)
     written = section.get(*path)
     if isinstance(written, dict):
