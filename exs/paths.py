@@ -88,6 +88,12 @@ class RunDir:
         return f".{self.suffix}" if self.suffix else ""
 
 
+def sweep_copy(output: str, source: str, title: str | None) -> str:
+    """runner's copy of the file that a run was made from, `<output>/params.yaml` or `<output>/params.yaml.<title>`."""
+    name = os.path.basename(source)
+    return os.path.join(output, name if title is None else f"{name}.{title.replace('/', '_')}")
+
+
 def state_home(env: Mapping[str, str] | None = None, state_dir: str = "") -> Path:
     """Root of what exs keeps on this machine: `EXS_STATE_DIR`, else `$XDG_STATE_HOME`, else `~/.local/state`."""
     env = os.environ if env is None else env

@@ -69,12 +69,14 @@ def command(
     if debug:
         from exs.cli.debug import run_first
 
+        _keep_copy(sweep, request)
         context.exit(run_first(sweep, plans[0]))
     local.check(plans, dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT)))
     store = session.open_store()
     serve.refuse_unsafe_redis(store, insecure)
     form = "json" if as_json else None
     name = _push(store, sweep, request, into, plans, form)
+    _keep_copy(sweep, request)
     counts = store.counts(name)
     if any(number for state, number in counts.items() if state not in FINAL):
         code = _work(store, name, sweep.pool, plans, form)
@@ -125,6 +127,20 @@ def _push(store: Store, sweep: Sweep, request: Request, into: bool, plans: Seque
     line = summary("run", pushed, session.out_screen())
     _say([f"{line}  on {_slots(plans)}"], form)
     return pushed.experiment
+
+
+def _keep_copy(sweep: Sweep, request: Request) -> None:
+    """As runner did, leave its file beside what it made, so that a result can be told from the file as it was then."""
+    if sweep.dialect != "runner":
+        return
+    from exs.paths import sweep_copy
+    from exs_worker import local
+
+    copy = sweep_copy(os.path.join(sweep.spec.cwd, sweep.spec.output), sweep.source, request.options.title)
+    try:
+        local.keep_copy(sweep.source, copy)
+    except OSError as error:
+        session.note(f"no copy of the sweep file was kept: {error.strerror}: {copy}")
 
 
 def _slots(plans: Sequence[SlotPlan]) -> str:

@@ -102,7 +102,12 @@ def test_titles_choose_what_a_machine_runs(exs: Exs, project: Path, store: Store
     (project / "params.yaml").write_text(MACHINES)
     exs("run", "-t", "machine1")
     assert [job.params["file"] for job in store.jobs(store.last())] == ["text.txt.0", "text.txt.1"]
-    exs("run", "-t", "machine2")
+    assert (project / "output" / "params.yaml.machine1").read_text() == MACHINES, "runner kept a copy"
+    (project / "sub").mkdir()
+    (project / "params.yaml").rename(project / "sub" / "m.yaml")
+    exs("run", "-y", "sub/m.yaml", "-t", "machine2", "--name", "second")
+    assert {path.name for path in (project / "output").glob("*.yaml*")} == {"params.yaml.machine1", "m.yaml.machine2"}
+    (project / "sub" / "m.yaml").rename(project / "params.yaml")
     assert [text.split()[0] for text in logs(project)] == [f"text.txt.{n}" for n in (0, 1, 3, 4)]
     _, err = exs.both("run", "-t", "machine3", code=2)
     assert "machine1, machine2" in err

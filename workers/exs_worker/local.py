@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from exs.errors import ExsError, InputError
 from exs.model import Resources
 from exs.settings import Settings
-from exs_worker import proctree
+from exs_worker import plainfile, proctree
 from exs_worker.devices import Discovery
 from exs_worker.serve import serve
 from exs_worker.slotplan import SlotPlan, plan_slots
@@ -129,6 +131,24 @@ def _detach(output: int) -> None:
         os.dup2(source, target)
     os.close(nothing)
     os.close(output)
+
+
+def keep_copy(source: str, path: str) -> None:
+    """Copy the sweep file `source` to `path`, whole or not at all. Raises OSError."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with Path(source).open("rb") as file:
+            fd = plainfile.create(temporary)
+            try:
+                plainfile.write_all(fd, file.read())
+            finally:
+                os.close(fd)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def check(plans: Sequence[SlotPlan], needs: Iterable[Resources]) -> None:
