@@ -25,11 +25,18 @@ from exs.model import Json
 BASH = "/bin/bash"
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_encode_as_is = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def canonical(value: Json) -> str:
     """The one JSON text of `value`. Two values are identical if their texts are: 1 and 1.0 are not."""
     return _encode(value)
+
+
+def as_stored(value: Json, identity: str) -> str:
+    """The JSON text of `value` as a queue keeps it, keys in the order written; `identity` is its canonical one."""
+    same = not isinstance(value, (dict, list)) and "\\u" not in identity
+    return identity if same else _encode_as_is(value)
 
 
 @dataclass(frozen=True)

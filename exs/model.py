@@ -122,7 +122,7 @@ class NewJob:
 
     `name`: its directory name, unique in the experiment. `point`: 16 hex digits that identify
     (experiment, commands, parameters, repeat). `commands`: names of the spec's commands to run, () for all.
-    `params`: every resolved parameter, defaults included.
+    `params`: every resolved parameter, defaults included. `text`: the same as JSON where that is known, else "".
     """
 
     params: Params
@@ -131,6 +131,7 @@ class NewJob:
     commands: tuple[str, ...] = ()
     repeat: int = 0
     resources: Resources = field(default_factory=Resources)
+    text: str = ""
 
 
 # ------------------------------------------------------------------ holders, leases, attempts

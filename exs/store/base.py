@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -33,6 +33,10 @@ class Base:
     def _call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]], needed: int | None = None) -> list[Any]:
         with sentences(self._url):
             return self._scripts.call_many(calls, needed)
+
+    def _stream(self, script: str, calls: Iterable[Sequence[Arg]]) -> Iterator[Any]:
+        with sentences(self._url):
+            yield from self._scripts.stream(script, calls)
 
     def _blpop(self, key: str, seconds: float) -> bytes | None:
         """The head of a list of ours, waited for; never longer than a socket that answers nothing is believed in."""

@@ -80,6 +80,8 @@ POINTS = "exs:points:"
 JOBS = "exs:jobs:"
 #: hash per NAME: a push under way that is not committed; removed by commit, by the same push repeated, by the janitor.
 STAGE = "exs:stage:"
+#: hash per NAME and kind of job: what the new jobs of a batch share. Lives within one call of push.
+TEMPLATE = "exs:template:"
 #: zset: NAMEs with a stage, scored by its last word in ms, for the janitor.
 STAGES = "exs:stages"
 #: zset per pool: NAME -> priority * 2^38 + position. Order of experiments.

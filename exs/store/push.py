@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from exs.errors import InputError, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Spec
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources, Spec
 from exs.rows import Pushed
 from exs.store import records, rows
 from exs.store.base import Base
@@ -25,16 +26,20 @@ _BATCH_BYTES = 1 << 20
 _SOME = 20
 #: Characters of what somebody else wrote that a sentence quotes.
 _SHOWN = 200
-#: A job as push.lua takes it: name, parameters, point, commands, shape.
-_Encoded = tuple[str, str, str, str, str]
+#: A job as push.lua takes it: name, parameters, point; and its kind, which is its shape and its commands.
+_Encoded = tuple[str, str, str, tuple[str, str]]
 _Item = TypeVar("_Item")
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def new_ids(count: int) -> list[str]:
+    """Job or attempt ids: each 10 random characters of base32, 50 bits."""
+    text = base64.b32encode(os.urandom(-(-count * 25 // 4))).decode().lower()
+    return [text[at : at + 10] for at in range(0, 10 * count, 10)]
 
 
 def new_id() -> str:
-    """A job or attempt id: 10 random characters of base32, 50 bits."""
-    bits = int.from_bytes(os.urandom(7), "big")
-    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 50, 5))
+    """One of `new_ids`."""
+    return new_ids(1)[0]
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,7 @@ class Producers(Base):
         meta = {key: value for key, value in meta.items() if value is not None}
         tally = _Tally()
         try:
-            for first, batch, last in _batches(self._encoded(jobs), self._batch_jobs()):
-                self._push_batch({**meta, "first": first, "last": last}, batch, tally, on_busy)
+            self._send(meta, jobs, tally, on_busy)
         except (InputError, KeyboardInterrupt):
             self._discard(name, 1 << 50, str(meta["push"]))
             raise
@@ -157,27 +161,44 @@ class Producers(Base):
 
     def _encoded(self, jobs: Iterable[NewJob]) -> Iterator[tuple[_Encoded, int]]:
         """Each job as push.lua wants it, and its size."""
+        kinds: dict[tuple[Resources, tuple[str, ...]], tuple[str, str]] = {}
         for job in jobs:
-            params = records.dumps(job.params)
+            params = job.text or records.dumps(job.params)
             if len(params) > self.settings.limits.params_bytes:
                 raise InputError(
                     f"the parameters of {job.name} take {len(params)} bytes of JSON.",
                     f"At most {self.settings.limits.params_bytes} (params_bytes); put large values into a file.",
                 )
-            commands = records.dumps(list(job.commands)) if job.commands else ""
-            yield (job.name, params, job.point, commands, records.shape(job.resources)), len(params) + len(commands)
+            kind = kinds.get((job.resources, job.commands))
+            if kind is None:
+                commands = records.dumps(list(job.commands)) if job.commands else ""
+                kind = kinds[job.resources, job.commands] = (records.shape(job.resources), commands)
+            yield (job.name, params, job.point, kind), len(params)
 
-    def _push_batch(
-        self, meta: dict[str, object], batch: list[_Encoded], tally: _Tally, on_busy: Callable[[], None]
+    def _send(
+        self, meta: dict[str, object], jobs: Iterable[NewJob], tally: _Tally, on_busy: Callable[[], None]
     ) -> None:
-        shapes: dict[str, int] = {}
-        args: list[Arg] = []
-        for *job, shape in batch:
-            args += (new_id(), *job, shapes.setdefault(shape, len(shapes)))
-        meta = {**meta, "shapes": list(shapes)}
+        """Push all batches. The first one waits for whoever else pushes; of those that follow, the next is on its way
+        before the answer to the last is read, so that Redis works on one while we make the other."""
+        batches = _batches(self._encoded(jobs), self._batch_jobs())
+        calls = (_arguments({**meta, "first": first, "last": last}, batch) for first, batch, last in batches)
+        self._push_batch(*next(calls), tally, on_busy)
+        sent: list[_Call] = []
+
+        def noted() -> Iterator[Sequence[Arg]]:
+            for call in calls:
+                sent[:] = [call]
+                yield _packed(call)
+
+        for reply in self._stream("push", noted()):
+            if reply[0] == b"id":
+                self._push_batch(*sent[0], tally, on_busy)
+            else:
+                _refuse(str(meta["name"]), reply)
+                tally.add(reply)
+
+    def _push_batch(self, meta: dict[str, object], args: list[Arg], tally: _Tally, on_busy: Callable[[], None]) -> None:
         name = str(meta["name"])
-        if not meta["last"]:
-            meta["spec"] = ""
         waited = False
         while True:
             reply = self._call("push", records.dumps(meta), *args)
@@ -195,6 +216,23 @@ class Producers(Base):
                 _refuse(name, reply)
                 tally.add(reply)
                 return
+
+
+_Call = tuple[dict[str, object], list[Arg]]
+
+
+def _arguments(meta: dict[str, object], batch: list[_Encoded]) -> _Call:
+    """What push.lua takes: what is said once, then five words per job."""
+    kinds: dict[tuple[str, str], int] = {}
+    args: list[Arg] = []
+    for job_id, (name, params, point, kind) in zip(new_ids(len(batch)), batch, strict=True):
+        args += (job_id, name, params, point, kinds.setdefault(kind, len(kinds) + 1))
+    spec = meta["spec"] if meta["last"] else ""
+    return {**meta, "kinds": list(kinds), "spec": spec}, args
+
+
+def _packed(call: _Call) -> Sequence[Arg]:
+    return (records.dumps(call[0]), *call[1])
 
 
 def _refuse(name: str, reply: list[bytes]) -> None:

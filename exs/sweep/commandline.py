@@ -24,7 +24,7 @@ from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.grid import Axis
 from exs.sweep.load import now
 from exs.sweep.model import Options, Sweep
-from exs.sweep.naming import directory_name
+from exs.sweep.naming import Namer
 from exs.sweep.space import check_param_name, span
 from exs.sweep.suggest import shorten
 
@@ -78,7 +78,7 @@ def from_words(words: Sequence[str], options: Options, limits: Limits, cwd: Path
         dialect="command line",
         spec=_spec(parts, context),
         count=checked_count([block], sample, limits, "the command line"),
-        build=lambda sweep: jobs(sweep, [block], directory_name, sample, seed, limits=limits),
+        build=lambda sweep: jobs(sweep, [block], Namer(), sample, seed, limits=limits),
     )
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from exs.command import canonical
+from exs.command import as_stored, canonical
 from exs.errors import InputError
 from exs.model import Json, NewJob, Params, Resources
 from exs.settings import Limits
 from exs.sweep.distributions import Draw
-from exs.sweep.grid import Axis, Grid, Group, Identity, Row, fragment
+from exs.sweep.grid import Axis, Grid, Group, Identity, Part, Row, fragment
 from exs.sweep.model import Sweep
-from exs.sweep.naming import longest_name, unique
+from exs.sweep.naming import Namer, longest_name, unique
 
 __all__ = ["Axis", "Block", "canonical", "checked_count", "count_block", "jobs", "point_hash"]
-
-Namer = Callable[[Mapping[str, Json]], str]
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,9 @@ class Block:
     draws: Mapping[str, Draw] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
-    def grid(self, identity: Identity | None = None) -> Grid:
-        """The grid of the axes; with `identity`, without what it calls the same."""
-        return Grid([Group(axes, identity) for axes in self.axes], self.exclude)
+    def grid(self, identity: Identity | None = None, part: Part | None = None) -> Grid:
+        """The grid of the axes; with `identity`, without what it calls the same; with `part`, its rows named."""
+        return Grid([Group(axes, identity, part) for axes in self.axes], self.exclude)
 
 
 def count_block(block: Block) -> int:
@@ -136,7 +134,7 @@ def jobs(
 ) -> Iterator[NewJob]:
     """The jobs of `blocks` in the order written, each point once; counts `sweep.duplicates` as it goes.
 
-    `sample`: random points per block, with `seed`. `namer`: what the swept parameters of a job are called.
+    `sample`: random points per block, with `seed`. `namer`: what they are called.
     `identity`: two values with the same text are the same value. Needs memory for the points only where
     one block cannot know what another has: two sets of integers.
     """
@@ -192,7 +190,7 @@ class _Stream:
     """The jobs of one block, with everything computed once that they share."""
 
     def __init__(self, sweep: Sweep, block: Block, namer: Namer, identity: Identity, names: _Names) -> None:
-        self.grid = block.grid(identity)
+        self.grid = block.grid(identity, namer.part)
         self._block = block
         self._namer = namer
         self._identity = identity
@@ -200,13 +198,14 @@ class _Stream:
         swept = [name for group in self.grid.groups for name in group.names] + list(block.draws)
         order = dict.fromkeys([*block.order, *swept, *block.constants])
         self._base = {name: block.constants.get(name) for name in order}
-        named = set(swept)
-        self._swept = [name for name in order if name in named]
-        #: Fragments come as constants, rows in group order, draws; `_sorted` says where each name's stands.
+        #: Fragments come as constants, rows in group order, draws; these say where each name's stands.
         flat = [*block.constants, *swept]
         places = {name: at for at, name in enumerate(flat)}
         self._sorted = [places[name] for name in sorted(flat)]
+        self._in_order = [places[name] for name in order]
+        self._named = [swept.index(name) for name in order if name in swept]
         self._fixed = [fragment(name) + canonical(value) for name, value in block.constants.items()]
+        self._stored = [fragment(name) + as_stored(v, canonical(v)) for name, v in block.constants.items()]
         self._digest = commands_digest(sweep.spec.commands, block.commands)
         self._experiment = sweep.name
         self._head = _head(sweep.name, self._digest)
@@ -225,20 +224,24 @@ class _Stream:
     def job(self, rows: Sequence[Row], drawn: Mapping[str, Json], repeat: int, seen: set[int] | None) -> NewJob | None:
         """The job at `rows`; None if its point is in `seen`."""
         params = self._base.copy()
-        texts = self._fixed[:]
+        texts, stored, called = self._fixed[:], self._stored[:], list[str]()
         for row in rows:
             params.update(row.values)
             texts += row.texts
+            stored += row.stored
+            called += row.called
         if drawn:
             params.update(drawn)
             texts += [fragment(name) + canonical(value) for name, value in drawn.items()]
+            stored += [fragment(name) + as_stored(value, canonical(value)) for name, value in drawn.items()]
+            called += [self._namer.part(name, value) for name, value in drawn.items()]
         point = _point(self._head, ",".join([texts[at] for at in self._sorted]), repeat)
         if seen is not None and _seen(seen, int(self._same(params, repeat, point), 16)):
             return None
-        called = self._namer({name: params[name] for name in self._swept}) or "default"
         suffix = f"-r{repeat}" if self._block.repeat > 1 else ""
-        name = self._names.name(called, suffix, point, self._ambiguous)
-        return NewJob(params, name, point, self._block.commands, repeat, self._block.resources)
+        name = self._names.name(self._namer.name([called[at] for at in self._named]), suffix, point, self._ambiguous)
+        text = f"{{{','.join([stored[at] for at in self._in_order])}}}"
+        return NewJob(params, name, point, self._block.commands, repeat, self._block.resources, text)
 
     def _same(self, params: Params, repeat: int, point: str) -> str:
         """What a point is looked up under: itself, unless the dialect has its own idea of identical."""
@@ -252,23 +255,22 @@ class _Stream:
 def _ambiguous(group: Group, namer: Namer) -> bool:
     """True if two points may get the same name because of this group.
 
-    Names of several parameters are joined by `-`, so two points can only meet if two rows of a group are called
-    the same, or one value as the beginning of another that goes on with `-`.
+    Two points can only meet if two rows of a group are called the same, or one value as the beginning of another
+    that goes on with what stands between parts.
     """
     called = [set[int]() for _ in group.names]
     rows = called[0] if len(group.names) == 1 else set[int]()
-    joined: list[tuple[int, str]] = []
+    dashed: list[tuple[int, str]] = []
     for at in range(len(group)):
-        values = group.row(at).values
-        if _seen(rows, hash(namer(values))):
+        parts = group.row(at).called
+        if _seen(rows, hash(namer.name(parts))):
             return True
-        for column, name in enumerate(group.names):
-            text = namer({name: values[name]})
+        for column, text in enumerate(parts):
             called[column].add(hash(text))
-            if "-" in text:
-                joined.append((column, text))
-    return any(hash(text[:at]) in called[column] for column, text in joined for at in _dashes(text))
+            if namer.between in text:
+                dashed.append((column, text))
+    return any(hash(text[:at]) in called[column] for column, text in dashed for at in _places(namer.between, text))
 
 
-def _dashes(text: str) -> list[int]:
-    return [at for at, char in enumerate(text) if char == "-"]
+def _places(sought: str, text: str) -> list[int]:
+    return [at for at, char in enumerate(text) if char == sought]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from exs.command import canonical
+from exs.command import as_stored, canonical
 from exs.errors import InputError
 from exs.model import Json
 
@@ -21,6 +21,8 @@ MAX_STATES = 20_000
 KEPT_ROWS = 4096
 
 Identity = Callable[[Json], str]
+#: What a parameter with this value adds to the name of a job; "" for nothing.
+Part = Callable[[str, Json], str]
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,26 @@ class Axis:
 
 @dataclass(frozen=True)
 class Row:
-    """One step of a group: the values of its parameters, and each as `"name":value` in canonical JSON."""
+    """One step of a group: the values of its parameters; each as `"name":value` in canonical JSON, and in that of a
+    queue (`as_stored`); and what each adds to the name of a job."""
 
     values: Mapping[str, Json]
     texts: tuple[str, ...]
+    stored: tuple[str, ...]
+    called: tuple[str, ...]
 
 
 class Group:
     """Axes that move together; all have the same length. With `identity`, rows that are identical stand once."""
 
-    def __init__(self, axes: Sequence[Axis], identity: Identity | None = None) -> None:
+    def __init__(self, axes: Sequence[Axis], identity: Identity | None = None, part: Part | None = None) -> None:
         lengths = {len(axis.values) for axis in axes}
         if len(lengths) != 1:
             raise ValueError(f"axes of different lengths: {[axis.name for axis in axes]}")
         self.names = tuple(axis.name for axis in axes)
         self._labels = tuple(fragment(name) for name in self.names)
         self._values = tuple(axis.values for axis in axes)
+        self._part = part
         self._kept: Sequence[int] = range(lengths.pop())
         self._distinct = any(axis.distinct for axis in axes)
         if identity and not self._distinct:
@@ -76,8 +82,14 @@ class Group:
 
     def _make(self, at: int) -> Row:
         cells = [values[self._kept[at]] for values in self._values]
-        texts = tuple(label + canonical(cell) for label, cell in zip(self._labels, cells, strict=True))
-        return Row(dict(zip(self.names, cells, strict=True)), texts)
+        values = dict(zip(self.names, cells, strict=True))
+        texts = [canonical(cell) for cell in cells]
+        stored = [as_stored(cell, text) for cell, text in zip(cells, texts, strict=True)]
+        called = tuple([self._part(*pair) for pair in values.items()]) if self._part else ()
+        return Row(values, self._labelled(texts), self._labelled(stored), called)
+
+    def _labelled(self, texts: Sequence[str]) -> tuple[str, ...]:
+        return tuple([label + text for label, text in zip(self._labels, texts, strict=True)])
 
     def matching(self, patterns: Sequence[Mapping[str, Json]]) -> list[frozenset[int] | None]:
         """For each pattern the rows that agree with it; None where it says nothing about this group."""
@@ -190,7 +202,7 @@ class Grid:
             yield from [[]] * self.size
             return
         place, states = [-1] * depth, [self._start] * (depth + 1)
-        rows = [Row({}, ())] * depth
+        rows = [Row({}, (), (), ())] * depth
         at = 0
         while at >= 0:
             place[at] += 1

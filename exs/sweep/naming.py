@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from exs.errors import InputError
 from exs.model import Json, Spec
@@ -34,9 +36,29 @@ def directory_name(swept: Mapping[str, Json], is_path: Callable[[str], bool] | N
 
     `is_path`: whether a text is an existing path; such a one is shortened to its last component.
     """
-    name = "-".join(f"{_camel(key)}_{_value(value, is_path)}" for key, value in swept.items())
-    safe = file_text(name) or UNSWEPT
-    return f"_{safe[1:]}" if safe[0] in ".-" else safe
+    return Namer().name([name_part(key, value, is_path) for key, value in swept.items()])
+
+
+def name_part(key: str, value: Json, is_path: Callable[[str], bool] | None = None) -> str:
+    """What one parameter adds to the name of a directory."""
+    return file_text(f"{_camel(key)}_{_value(value, is_path)}")
+
+
+@dataclass(frozen=True)
+class Namer:
+    """How the jobs of a sweep are called: by a `part` for each swept parameter, "" for none, behind `first`.
+
+    Parts are made once per value of an axis, names once per job.
+    """
+
+    part: Callable[[str, Json], str] = name_part
+    first: str = ""
+    between: str = "-"
+
+    def name(self, parts: Sequence[str]) -> str:
+        """The name of the directory of a job with these parts: safe as a file name, but of any length."""
+        name = self.between.join(filter(None, (self.first, *parts))) or UNSWEPT
+        return f"_{name[1:]}" if name[0] in ".-" else name
 
 
 def file_text(text: str) -> str:
@@ -86,6 +108,7 @@ def check_typed(name: Json, what: str, where: str, limit: int = Limits.directory
     return name
 
 
+@lru_cache(1000)  # else a third of what it takes to expand a sweep
 def _camel(name: str) -> str:
     parts = name.split("-")
     if len(parts) == 1:

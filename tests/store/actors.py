@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -38,18 +38,33 @@ class Killed(BaseException):
 
 def killed_after(batches: int, store: Store) -> None:
     """Make this store's process die after so many batches."""
-    real: Callable[..., Any] = store._call
     left = batches
 
-    def call(script: str, *args: Any) -> Any:
+    def dies(script: str, args: Sequence[Any]) -> None:
         nonlocal left
         if script == "push":
             if not left:
                 raise Killed
             left -= 1
-        return real(script, *args)
 
-    store._call = call  # type: ignore[method-assign]
+    before_batches(store, dies)
+
+
+def before_batches(store: Store, told: Callable[[str, Sequence[Any]], None]) -> None:
+    """Have `told` hear of each script call of a push before it is sent; what it raises ends the push there."""
+    call, stream = store._call, store._stream
+
+    def one(script: str, *args: Any) -> Any:
+        told(script, args)
+        return call(script, *args)
+
+    def noted(script: str, calls: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        for args in calls:
+            told(script, args)
+            yield args
+
+    store._call = one  # type: ignore[method-assign]
+    store._stream = lambda script, calls: stream(script, noted(script, calls))  # type: ignore[method-assign]
 
 
 def points(*indices: int, resources: Resources | None = None) -> Iterator[NewJob]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from exs.store import keys
 from exs.store import push as push_module
 from exs.store.push import Origin
 from exs.store.store import Store, open_store
-from store.actors import CRASHED, DONE, ME, PRUNED, SPEC, Killed, Lab, killed_after, points
+from store.actors import CRASHED, DONE, ME, PRUNED, SPEC, Killed, Lab, before_batches, killed_after, points
 
 S = JobState
 
@@ -117,16 +117,15 @@ class TestWhole:
         self, lab: Lab, small: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """F44."""
-        real = small._call
+        real = small._stream
 
-        def call(script: str, *args: Any) -> Any:
-            reply = real(script, *args)
-            if script == "push" and '"last":true' in str(args[0]):
-                raise RedisUnreachable("the reply was lost.")
-            return reply
+        def stream(script: str, calls: Iterable[Sequence[Any]]) -> Iterator[Any]:
+            replies = list(real(script, calls))
+            yield from replies[:-1]
+            raise RedisUnreachable("the reply was lost.")
 
         with monkeypatch.context() as broken:
-            broken.setattr(small, "_call", call)
+            broken.setattr(small, "_stream", stream)
             with pytest.raises(RedisUnreachable):
                 small.push("e", SPEC, points(*range(7)), ME)
         again = small.push("e", SPEC, points(*range(7)), ME)
@@ -232,20 +231,16 @@ def test_text_that_is_not_utf8_does_not_stop_a_push(lab: Lab) -> None:
     assert lab.store.spec("e", claim.spec).cwd == "/data/\udcff"
 
 
-def test_no_script_of_a_push_carries_more_than_a_batch(
-    lab: Lab, queue_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_script_of_a_push_carries_more_than_a_batch(lab: Lab, queue_url: str) -> None:
     """Nobody stalls: Redis does one script at a time, so what one may carry is capped in jobs and in bytes."""
     calls: list[int] = []
     store = open_store(queue_url, Settings(limits=Limits(push_batch=1_000_000)))
-    real = store._call
 
-    def call(script: str, *args: Any) -> Any:
-        if script in ("push", "points"):
+    def told(script: str, args: Sequence[Any]) -> None:
+        if script == "push":
             calls.append(sum(len(str(arg)) for arg in args))
-        return real(script, *args)
 
-    monkeypatch.setattr(store, "_call", call)
+    before_batches(store, told)
     heavy = (replace(job, params={"x": "y" * 60_000, **job.params}) for job in points(*range(100)))
     store.push("e", SPEC, heavy, ME)
     assert len(calls) >= 6

@@ -22,7 +22,7 @@ from exs.sweep import distributions
 from exs.sweep.expand import Axis, Block, checked_count, commands_digest, count_block, jobs, point_hash
 from exs.sweep.grid import Grid, Group, canonical
 from exs.sweep.model import Sweep
-from exs.sweep.naming import directory_name
+from exs.sweep.naming import Namer
 
 
 def sweep_of(blocks: Sequence[Block], **more: Any) -> Sweep:
@@ -32,7 +32,7 @@ def sweep_of(blocks: Sequence[Block], **more: Any) -> Sweep:
         dialect="exs",
         spec=Spec(commands={"run": {"argv": [["true"]]}}, cwd="/"),
         count=0,
-        build=lambda sweep: jobs(sweep, blocks, directory_name, **more),
+        build=lambda sweep: jobs(sweep, blocks, Namer(), **more),
     )
 
 

@@ -14,7 +14,7 @@ from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import Sweep
-from exs.sweep.naming import directory_name
+from exs.sweep.naming import Namer
 from exs.sweep.space import Space
 from exs.sweep.suggest import hint, shorten
 from exs.sweep.yamlfile import Document
@@ -76,7 +76,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
         dialect="Determined",
         spec=spec,
         count=checked_count([block], plan.samples, context.limits, fields.document.source),
-        build=lambda sweep: jobs(sweep, [block], directory_name, plan.samples, plan.seed, limits=context.limits),
+        build=lambda sweep: jobs(sweep, [block], Namer(), plan.samples, plan.seed, limits=context.limits),
         pool=pool(needs, "resource_pool", context.limits),
         priority=needs.integer("priority", 1, 99) or DEFAULT_PRIORITY,
         retries=MAX_RESTARTS if restarts is None else restarts,

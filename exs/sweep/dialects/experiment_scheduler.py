@@ -5,7 +5,6 @@ from __future__ import annotations
 import os.path
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from exs.command import text_of
 from exs.errors import InputError
@@ -16,7 +15,7 @@ from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Axis, Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import Sweep
-from exs.sweep.naming import check_typed, file_text, fitting, longest_name, unique
+from exs.sweep.naming import Namer, check_typed, file_text, fitting, longest_name, unique
 from exs.sweep.suggest import shorten
 from exs.sweep.template import compile_command, placeholders
 from exs.sweep.yamlfile import Document
@@ -160,7 +159,8 @@ def _jobs(sweep: Sweep, tasks: Sequence[Task], context: Context) -> Iterator[New
     longest = longest_name(sweep.spec, context.limits.directory_chars)
     given: set[str] = set()
     for task in tasks:
-        for job in jobs(sweep, [task.block], partial(_name, task.name), sample, seed, limits=context.limits):
+        namer = Namer(_part, file_text(task.name), "_")
+        for job in jobs(sweep, [task.block], namer, sample, seed, limits=context.limits):
             name = job.name
             if task.block.repeat > 1:
                 name = f"{name.removesuffix(f'-r{job.repeat}')}_repit{job.repeat + 1}"
@@ -172,9 +172,9 @@ def _jobs(sweep: Sweep, tasks: Sequence[Task], context: Context) -> Iterator[New
             yield replace(job, name=name)
 
 
-def _name(task: str, swept: Mapping[str, Json]) -> str:
-    """`train_lr_0.1_bs_4` for the task `train` and its arguments."""
-    return file_text("_".join([task, *(f"{name}_{text_of(value, name)}" for name, value in swept.items())]))
+def _part(name: str, value: Json) -> str:
+    """`lr_0.1` of `train_lr_0.1_bs_4`, the name of a job of the task `train`."""
+    return file_text(f"{name}_{text_of(value, name)}")
 
 
 def _notes(written: Sequence[Fields], tasks: Mapping[str, Task], context: Context) -> list[str]:

@@ -15,7 +15,7 @@ from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import Sweep
-from exs.sweep.naming import directory_name
+from exs.sweep.naming import Namer
 from exs.sweep.space import Space
 from exs.sweep.suggest import shorten
 from exs.sweep.template import RESERVED, compile_command, placeholders
@@ -63,7 +63,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
         dialect="exs",
         spec=_spec(fields, commands, context),
         count=checked_count([block], sample, context.limits, fields.document.source),
-        build=lambda sweep: jobs(sweep, [block], directory_name, sample, seed, limits=context.limits),
+        build=lambda sweep: jobs(sweep, [block], Namer(), sample, seed, limits=context.limits),
         pool=pool(needs, "pool", context.limits),
         priority=fields.integer("priority", 1, 99) or DEFAULT_PRIORITY,
         retries=fields.integer("retries", 0) or 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from exs.command import text_of
@@ -16,7 +16,7 @@ from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import Sweep
-from exs.sweep.naming import directory_name
+from exs.sweep.naming import Namer, name_part
 from exs.sweep.template import RESERVED, compile_command, placeholders
 from exs.sweep.yamlfile import Document
 
@@ -93,7 +93,7 @@ def _block(choice: Choice, commands: Mapping[str, dict[str, Json]], wanted: tupl
     )
 
 
-def _namer(choices: Sequence[Choice], cwd: str) -> Callable[[Mapping[str, Json]], str]:
+def _namer(choices: Sequence[Choice], cwd: str) -> Namer:
     """runner's names: of the parameters in the document alone, a path shortened to its last component."""
     filled = frozenset().union(*(choice.filled for choice in choices))
 
@@ -101,7 +101,7 @@ def _namer(choices: Sequence[Choice], cwd: str) -> Callable[[Mapping[str, Json]]
     def is_path(text: str) -> bool:
         return os.path.exists(os.path.join(cwd, text))
 
-    return lambda swept: directory_name({k: v for k, v in swept.items() if k not in filled}, is_path)
+    return Namer(lambda name, value: "" if name in filled else name_part(name, value, is_path))
 
 
 def _spec(commands: Mapping[str, dict[str, Json]], context: Context) -> Spec:
