@@ -18,9 +18,10 @@ instead, or take CPU seconds or the times that Redis keeps of its own commands.
     day         a day in the life of a queue, compressed: which keys grow
     output      1 GiB of output through one slot: its memory, and the job beside one that writes to /dev/null
 
-Every benchmark starts a redis-server of its own with the packaged redis.conf (append-only file, synced each second),
-and ends and removes what it made. `--quick` takes smaller numbers of everything, for a look; goals are then not judged
-the same. Comparison with other queues is made from outside, with exs_adapter.py; readme.py puts both into README.md.
+Every benchmark starts a redis-server of its own with the packaged redis.conf (append-only file, on disk, synced each
+second), and ends and removes what it made; run directories are in memory (/dev/shm) unless TMPDIR says otherwise.
+`--quick` takes smaller numbers of everything, for a look; goals are then not judged the same. Comparison with other
+queues is made from outside, with exs_adapter.py; readme.py puts both into README.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -55,6 +57,13 @@ NAMES = {
 }
 
 
+def places() -> tuple[str | None, str | None]:
+    """Where a disk is, and memory (see Bench); both where TMPDIR says if it says something."""
+    memory = Path("/dev/shm")
+    fits = "TMPDIR" not in os.environ and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30
+    return None, str(memory) if fits else None
+
+
 def main() -> int:
     """Run the benchmarks named on the command line; 1 if one of them could not be run."""
     parser = argparse.ArgumentParser(
@@ -64,22 +73,24 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller numbers of everything")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     given = parser.parse_args()
-    from tests.bench.bench import Bench, many_descriptors
+    from tests.bench.bench import Bench
+    from tests.bench.measure import many_descriptors
 
     many_descriptors()
     found: dict[str, object] = {}
     failed = 0
     for name in NAMES if "all" in given.names else given.names:
-        scratch = Path(tempfile.mkdtemp(prefix=f"exs-bench-{name}-"))
+        disk, scratch = (Path(tempfile.mkdtemp(prefix=f"exs-bench-{name}-", dir=place)) for place in places())
         began = time.monotonic()
         try:
-            report = importlib.import_module(f"tests.bench.{NAMES[name]}").run(Bench(scratch, given.quick))
+            report = importlib.import_module(f"tests.bench.{NAMES[name]}").run(Bench(scratch, disk, given.quick))
         except (RuntimeError, TimeoutError, OSError) as error:
             failed = 1
             print(f"{name}: {error}", file=sys.stderr)
             continue
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            for made in (disk, scratch):
+                shutil.rmtree(made, ignore_errors=True)
         found[name] = report.record()
         if not given.json:
             print(report.text(), f"  ({name}: {time.monotonic() - began:.0f} s)", "", sep="\n", flush=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,29 +24,26 @@ from exs.sweep.load import load_file
 from exs.sweep.model import Options, Sweep
 from exs_worker import proctree
 from harness.redis_server import RedisServer
+from tests.bench.measure import Floor, Used, wait_for
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 ORIGIN = Origin("bench", "laptop", "bench")
-TICK = os.sysconf("SC_CLK_TCK")
 #: A command as people write them: 70 characters, three parameters.
 COMMAND = "python3 train.py --learning-rate {lr} --weight-decay {wd} --seed {seed}"
 
 
-@dataclass(frozen=True)
-class Used:
-    """What a command took: seconds on the wall and of CPU, and the most memory it had, in bytes."""
-
-    wall: float
-    cpu: float
-    memory: int
-
-
 class Bench:
-    """One run of benchmarks: a scratch directory, and `quick` for smaller numbers of everything."""
+    """One run of benchmarks. `quick`: smaller numbers of everything.
 
-    def __init__(self, scratch: Path, quick: bool) -> None:
+    `disk` is for Redis, whose append-only file is to be synced for real, `scratch` for run directories: in memory where
+    possible, because ext4 creates files twenty times slower for minutes after many were deleted (it steps over each
+    inode that is `recently_deleted`), so that one benchmark, cleaning up, would slow the next.
+    """
+
+    def __init__(self, scratch: Path, disk: Path, quick: bool) -> None:
         self.scratch = scratch
+        self.disk = disk
         self.quick = quick
         self._made = 0
 
@@ -56,10 +51,10 @@ class Bench:
         """How much of something."""
         return quick if self.quick else full
 
-    def directory(self, name: str) -> Path:
-        """A new directory of the scratch."""
+    def directory(self, name: str, disk: bool = False) -> Path:
+        """A new directory, of the scratch or on disk."""
         self._made += 1
-        path = self.scratch / f"{self._made}-{name}"
+        path = (self.disk if disk else self.scratch) / f"{self._made}-{name}"
         path.mkdir()
         return path
 
@@ -105,7 +100,9 @@ class Bench:
     @contextmanager
     def server(self) -> Iterator[Queue]:
         """A private Redis with the packaged redis.conf, append-only file and all, and exs on it."""
-        server = RedisServer(self.directory("redis"), conf=Path(exs.__file__).parent / "server" / "redis.conf").start()
+        server = RedisServer(
+            self.directory("redis", disk=True), conf=Path(exs.__file__).parent / "server" / "redis.conf"
+        ).start()
         try:
             yield Queue(self, server)
         finally:
@@ -113,9 +110,9 @@ class Bench:
             shutil.rmtree(server.directory, ignore_errors=True)
 
     @contextmanager
-    def worker(self, queue: Queue, slots: int) -> Iterator[Slots]:
-        """`exs worker --cpus SLOTS`, once its slots are there."""
-        home = self.directory("node")
+    def worker(self, queue: Queue, slots: int, disk: bool = False) -> Iterator[Slots]:
+        """`exs worker --cpus SLOTS`, once its slots are there; `disk`: with its run directories there."""
+        home = self.directory("node", disk)
         with (home / "log").open("wb") as log:
             agent = subprocess.Popen(
                 self.exs("worker", "--cpus", str(slots), "--workdir", str(home)),
@@ -156,10 +153,14 @@ class Bench:
             subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / "floor.c")], check=True)
         return str(program)
 
-    def spawn_floor(self, slots: int, count: int = 800) -> float:
-        """/bin/true per second, started and waited for by `slots` C programs side by side."""
-        done = subprocess.run([self.floor, "spawn", str(count), str(slots)], check=True, capture_output=True, text=True)
-        return count / float(done.stdout)
+    def spawn_floor(self, slots: int, count: int = 800) -> Floor:
+        """What starting /bin/true costs `slots` C programs side by side."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        words = [self.floor, "spawn", str(count), str(slots)]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Floor(count / float(done.stdout), cpu / count)
 
 
 class Queue:
@@ -246,8 +247,9 @@ class Slots:
 
     @property
     def pids(self) -> list[int]:
-        """Of the slots alone."""
-        return [stat.proc.pid for stat in proctree.descendants(self.agent) if _is_slot(stat.proc.pid)]
+        """Of the slots alone: children of the agent, for a job that is about to start looks like its slot."""
+        children = [stat for stat in proctree.descendants(self.agent) if stat.parent == self.agent]
+        return [stat.proc.pid for stat in children if _is_slot(stat.proc.pid)]
 
 
 def _is_slot(pid: int) -> bool:
@@ -265,43 +267,3 @@ def three_parameters(name: str, count: int) -> str:
         f"  wd: [0, 0.1, 0.01, 0.001, 0.0001, 0.00001, 0.3, 0.03, 0.003, 0.0003]\n"
         f"  seed: {{range: [0, {count // 100}]}}\n"
     )
-
-
-def cpu_seconds(pid: int, children: bool = False) -> float:
-    """CPU that a process has used; with `children`, those that it has waited for instead."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system = (fields[13], fields[14]) if children else (fields[11], fields[12])
-    return (int(user) + int(system)) / TICK
-
-
-def private_memory(pid: int) -> int:
-    """Bytes of memory that only this process has: what one more of it costs."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(size) * 1024 for size in re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+)", text, re.MULTILINE))
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0, look: float = 0.01) -> None:
-    """Until `condition` holds. Raises TimeoutError naming `what`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(look)
-
-
-def alternately(times: int, *actions: Callable[[], float]) -> list[float]:
-    """The median of what each action returns; in turns, so that a noisy minute hits all of them."""
-    rounds = [[action() for action in actions] for _ in range(times)]
-    return [statistics.median(column) for column in zip(*rounds, strict=True)]
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of them does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def many_descriptors() -> None:
-    """Let this process have as many as the kernel lets it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

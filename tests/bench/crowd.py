@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.bench.bench import Bench, quantile
+from tests.bench.bench import Bench
 from tests.bench.figures import Report
 from tests.bench.idling import simulate
+from tests.bench.measure import quantile
 
 #: Average seconds of a job; far shorter than training, so that there is something to measure.
 JOB = 20.0

@@ -129,6 +129,6 @@ def run(bench: Bench) -> Report:
     report.add("memory of Redis", memory_at_night / 1e6, "MB", ratio=memory_at_night / memory, of=of, most_ratio=1.05)
     report.add("findings of the audit", len(findings), "", most=0.0)
     for kind in sorted(night):
-        if night[kind] > morning[kind]:
+        if night[kind] > 1.25 * morning[kind]:
             report.add(f"grew: {kind}", night[kind], "", ratio=night[kind] / max(morning[kind], 1), of=of)
     return report

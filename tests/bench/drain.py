@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 
-from tests.bench.bench import Bench, Queue, Slots, cpu_seconds, wait_for
+from tests.bench.bench import Bench, Queue, Slots
 from tests.bench.figures import Report
+from tests.bench.measure import Floor, cpu_seconds, wait_for
 
 SLOTS = 2
 #: Jobs that run before anything is measured.
@@ -44,8 +45,8 @@ def _small(bench: Bench, report: Report, count: int) -> None:
         wait_for(lambda: queue.finished("work") == count, "the end of the queue", 300, look=0.02)
         seconds = time.perf_counter() - began
         cpu, after = spent.since(), queue.counts()
-        floor = (floor + bench.spawn_floor(SLOTS)) / 2
-    _add(report, f"{count:,} queued", count, seconds, floor, cpu, goal=True)
+        floor = floor.between(bench.spawn_floor(SLOTS))
+    _add(report, f"{count:,} queued", count, seconds, floor, cpu)
     report.add("Redis commands per job, those inside scripts too", (after.commands - counts.commands) / count, "")
     report.add("round trips per job, the push and our looks too", (after.reads - counts.reads) / count, "", most=2.0)
 
@@ -62,24 +63,18 @@ def _backlog(bench: Bench, report: Report, count: int) -> None:
             time.sleep(seconds)
             done, taken = queue.finished("work") - done, time.perf_counter() - began
             cpu = spent.since()
-        floor = (floor + bench.spawn_floor(SLOTS)) / 2
-    _add(report, f"{count:,} queued", done, taken, floor, cpu, goal=True)
+        floor = floor.between(bench.spawn_floor(SLOTS))
+    _add(report, f"{count:,} queued", done, taken, floor, cpu)
 
 
-def _add(
-    report: Report, what: str, jobs: int, seconds: float, floor: float, cpu: tuple[float, ...], goal: bool
-) -> None:
+def _add(report: Report, what: str, jobs: int, seconds: float, floor: Floor, cpu: tuple[float, ...]) -> None:
     rate = jobs / seconds
-    report.add(f"{what}: C floor", floor, "jobs/s")
-    report.add(f"{what}: exs", rate, "jobs/s", ratio=rate / floor, of="the C floor", least_ratio=0.5 if goal else None)
-    for who, used in zip(("a slot", "the job itself", "Redis"), cpu, strict=True):
-        report.add(
-            f"{what}: CPU of {who} per job",
-            used / jobs * 1000,
-            "ms",
-            ratio=used / jobs * floor / SLOTS,
-            of="a floor job",
-        )
+    report.add(f"{what}: C floor", floor.rate, "jobs/s")
+    report.add(f"{what}: exs", rate, "jobs/s", ratio=rate / floor.rate, of="the C floor", least_ratio=0.5)
+    report.add(f"{what}: CPU per job, C floor", floor.cpu * 1000, "ms")
+    for who, used in zip(("a slot", "the job itself", "Redis", "all three"), (*cpu, sum(cpu)), strict=True):
+        per_job = used / jobs
+        report.add(f"{what}: CPU per job, {who}", per_job * 1000, "ms", ratio=per_job / floor.cpu, of="the C floor")
 
 
 def run(bench: Bench) -> Report:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from exs.settings import Limits
 from exs.sweep.load import load_file
 from exs.sweep.model import Options
-from tests.bench.bench import Bench, alternately
+from tests.bench.bench import Bench
 from tests.bench.figures import Report
+from tests.bench.measure import alternately
 
 AXES = {"lr": [0.1, 0.03, 0.01, 0.003, 0.001], "wd": [0.1, 0.01, 0.001, 0.0], "optimizer": ["sgd", "adam"]}
 #: What makes a sweep more than a product.

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from common import BIN, RUN, STAMP, TRUE, URL, Redis, RedisPeer, clitime, popen  # type: ignore[import-not-found]
+from common import BIN, HOME, RUN, STAMP, TRUE, URL, Redis, RedisPeer, clitime, popen  # type: ignore[import-not-found]
 
 import exs
 from exs.model import FINAL, NewJob, Spec
@@ -55,7 +56,8 @@ class Exs(RedisPeer):
 
     def setup(self) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="exs", dir=RUN))
-        self.r = Redis(*configuration(), d=str(self.scratch))
+        self.disk = Path(tempfile.mkdtemp(prefix="aof", dir=HOME))  # RUN is in memory: nothing would be synced there
+        self.r = Redis(*configuration(), d=str(self.disk))
         self.env = self.cli_env = {
             **os.environ,
             "EXS_REDIS_URL": URL,
@@ -68,6 +70,10 @@ class Exs(RedisPeer):
         self.origin = Origin("bench", "bench", "bench")
         self.resets = 0
         self._begin()
+
+    def teardown(self) -> None:
+        super().teardown()
+        shutil.rmtree(self.disk, ignore_errors=True)
 
     def reset(self) -> None:
         super().reset()

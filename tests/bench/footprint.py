@@ -7,9 +7,10 @@ import sys
 
 from exs.model import Offer
 from exs.store.push import new_id
-from tests.bench.bench import COMMAND, Bench, Queue, private_memory, wait_for
+from tests.bench.bench import COMMAND, Bench, Queue
 from tests.bench.claiming import DONE
 from tests.bench.figures import Report
+from tests.bench.measure import private_memory, wait_for
 
 
 def _queued_by_rq(queue: Queue, count: int) -> float:

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from exs.model import NewJob, Spec
-from tests.bench.bench import ORIGIN, Bench, quantile, wait_for
+from tests.bench.bench import ORIGIN, Bench
 from tests.bench.figures import Report
+from tests.bench.measure import quantile, wait_for
 
 
 def _stamps(path: Path) -> list[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench.bench import Bench, Used
+from tests.bench.bench import Bench
 from tests.bench.figures import Report
+from tests.bench.measure import Used
 
 #: Reads every record of an experiment and prints it: what no list can do without.
 PLAIN = """

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from tests.bench.bench import ROOT, Bench, Queue, cpu_seconds, three_parameters
+from tests.bench.bench import ROOT, Bench, Queue, three_parameters
 from tests.bench.figures import Report
+from tests.bench.measure import cpu_seconds
 
 T = TypeVar("T")
 #: What a record of a job takes, about, for the floor.

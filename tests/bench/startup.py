@@ -6,8 +6,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from tests.bench.bench import Bench, Used
+from tests.bench.bench import Bench
 from tests.bench.figures import Report
+from tests.bench.measure import Used
 
 
 def run(bench: Bench) -> Report:

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from exs.model import JobState
-from tests.bench.bench import Bench, wait_for
+from tests.bench.bench import Bench
 from tests.bench.figures import Report
+from tests.bench.measure import wait_for
 
 
 def _peak(pid: int) -> int:
@@ -25,7 +26,7 @@ def _forget(pid: int) -> None:
 
 def _shell(bench: Bench, command: str) -> float:
     began = time.perf_counter()
-    subprocess.run(["bash", "-c", command], cwd=bench.scratch, check=True)
+    subprocess.run(["bash", "-c", command], cwd=bench.disk, check=True)
     return time.perf_counter() - began
 
 
@@ -35,9 +36,9 @@ def run(bench: Bench) -> Report:
     program = f"head -c {size} /dev/zero"
     null = _shell(bench, f"exec {program} >/dev/null")
     file = _shell(bench, f"exec {program} >file")
-    (bench.scratch / "file").unlink()
+    (bench.disk / "file").unlink()
     pipe = _shell(bench, f"{program} | cat >/dev/null")
-    with bench.server() as queue, bench.worker(queue, 1) as slots:
+    with bench.server() as queue, bench.worker(queue, 1, disk=True) as slots:
         queue.push("warm", 1)
         wait_for(lambda: queue.finished("warm"), "the first job")
         (slot,) = slots.pids
