@@ -11,7 +11,7 @@ from exs.view import records
 from exs.view.columns import assignments
 from exs.view.commands import typed
 from exs.view.experiments import active
-from exs.view.jobs import reason, selector, where
+from exs.view.jobs import LAST_WORDS_ON_PAGE, reason, selector, where
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.text import masked, masked_all, safe, safe_lines, shown, without_secrets
 from exs.view.when import ago, clock, duration
@@ -57,7 +57,7 @@ class JobPage:
 
     def _fields(self) -> Iterator[tuple[str, str]]:
         row = self.row
-        yield "why", reason(row)
+        yield "why", reason(row, LAST_WORDS_ON_PAGE)
         for label, values in (("params", row.params), ("results", row.result)):
             for number, (name, value) in enumerate(values.items()):
                 yield "" if number else label, f"{safe(name)} = {shown(masked(name, value))}"

@@ -17,8 +17,11 @@ from exs.view.tables import WHOLE, Column, psql, values
 from exs.view.text import cut, masked, safe, shown, width, without_secrets
 from exs.view.when import duration, until
 
-#: Terminal columns of a crashed job's last line in its note.
+#: Terminal columns of a crashed job's last line in its note, and on a page of its own.
 _LAST_WORDS = 60
+LAST_WORDS_ON_PAGE = 300
+#: Share of its beginning in a note that is cut: an exception says first what it is.
+_FRONT = 0.75
 #: Results whose extremes stand under the table.
 _EXTREMES = 3
 
@@ -132,11 +135,14 @@ def _suspect(row: JobRow) -> bool:
     return row.lease_late > 0 and row.state in HELD
 
 
-def reason(row: JobRow) -> str:
-    """Why a job did not end well, or what is odd about it, on one line; "" for nothing to say."""
+def reason(row: JobRow, last_words: int = _LAST_WORDS) -> str:
+    """Why a job did not end well, or what is odd about it, on one line; "" for nothing to say.
+
+    `last_words`: terminal columns of what it printed last.
+    """
     if row.state is JobState.CRASHED:
         detail = safe(row.detail) or (f"exit code {row.exit_code}" if row.exit_code is not None else "crashed")
-        last = _last_words(row.tail)
+        last = _last_words(row.tail, last_words)
         what = f"{detail}: {last}" if last and row.failure in ("", "error") else detail
         return what if row.failure in ("", "error") else f"{safe(row.failure)}: {what}"
     if _suspect(row):
@@ -150,10 +156,10 @@ def reason(row: JobRow) -> str:
     return ""
 
 
-def _last_words(tail: str) -> str:
+def _last_words(tail: str, limit: int) -> str:
     """The last line that a program printed, where an exception names itself; "" if it printed nothing."""
     lines = tail.rstrip().rsplit("\n", 1)
-    return cut(safe(lines[-1].rsplit("\r", 1)[-1].strip()), _LAST_WORDS) if tail else ""
+    return cut(safe(lines[-1].rsplit("\r", 1)[-1].strip()), limit, _FRONT) if tail else ""
 
 
 def selector(row: JobRow) -> str:
@@ -172,8 +178,8 @@ def _notes(rows: Sequence[JobRow]) -> Column | None:
         command = commands[at]
         room = limit - width(command) - 2
         if not command or room < 8:
-            return cut(command or reasons[at], limit)
-        return f"{cut(reasons[at], room)}  {command}"
+            return cut(command or reasons[at], limit, _FRONT)
+        return f"{cut(reasons[at], room, _FRONT)}  {command}"
 
     texts = [f"{why}  {command}" if command else why for why, command in zip(reasons, commands, strict=True)]
     styles = ["red" if command else "yellow" for command in commands]

@@ -114,13 +114,16 @@ def _columns(ch: str) -> int:
     return 2 if unicodedata.east_asian_width(ch) in "WF" else 1
 
 
-def cut(text: str, limit: int) -> str:
-    """`text` in at most `limit` columns, its middle replaced by an ellipsis: names differ at both ends."""
+def cut(text: str, limit: int, front: float = 0.5) -> str:
+    """`text` in at most `limit` columns, its middle replaced by an ellipsis: names differ at both ends.
+
+    `front`: the share of its beginning, where a sentence says most.
+    """
     if width(text) <= limit:
         return text
     if limit <= 1:
         return "…"[:limit]
-    head = _fitting(text, limit // 2)
+    head = _fitting(text, int(limit * front))
     tail = _fitting(text[::-1], limit - 1 - width(head))[::-1]
     return f"{head}…{tail}"
 

@@ -148,8 +148,11 @@ def test_columns_that_do_not_fit_are_named() -> None:
 
 
 def test_a_crashed_row_keeps_its_command_whole_on_a_narrow_screen() -> None:
-    rows = [job(i, S.CRASHED, detail="reason " * 30) for i in range(2)]
-    assert "exs logs resnet/1 " in text(JobTable(experiment(), rows, NOW), 60)
+    tail = f"ValueError: the loss is nan in layer {'x' * 90}"
+    rows = [job(i, S.CRASHED, detail="exit code 1", tail=tail) for i in range(2)]
+    drawn = text(JobTable(experiment(), rows, NOW), 80)
+    assert "exs logs resnet/1 " in drawn and "exit code 1: ValueError: the " in drawn
+    assert f"exit code 1: {tail}\n" in text(JobPage(rows[0], NOW)), "a page has room for all of it"
 
 
 def test_csv_and_ids_have_a_line_per_row() -> None:
