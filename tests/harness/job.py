@@ -3,7 +3,7 @@
 until FILE · pause SECONDS · daemons (a child, and a daemon in a session of its own, both ignoring SIGTERM) · stubborn
 (ignore SIGTERM and SIGINT) · kill_worker · hoard BYTES (memory without end, or to a limit of its own) · breed (fork
 until that is refused) · result JSON · square NUMBER · print TEXT · bytes HEX · flood SIZE END (of each MiB) ·
-exit CODE · fail_unless FILE.
+exit CODE · fail_unless FILE · alone (note who else lives on this node's device) · sign (the attempt is the result).
 """
 
 import json
@@ -25,6 +25,7 @@ def note(event: str, text: str = "") -> None:
         "attempt": env.get("EXS_ATTEMPT", ""),
         "pid": os.getpid(),
         "start": start,
+        "node": env.get("EXS_WORKER", "").split(":")[0],
         "devices": env.get("CUDA_VISIBLE_DEVICES", "?"),
         "text": text,
         "cwd": os.getcwd(),
@@ -82,6 +83,27 @@ def flood(size: int, end: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def look_around() -> None:
+    """Note each process of another attempt that lives on this node's device (I6): nobody may."""
+    env = os.environ
+    here = env["EXS_WORKER"].split(":")[0], env["CUDA_VISIBLE_DEVICES"]
+    with open(sys.argv[1]) as file:  # noqa: PTH123
+        lines = [json.loads(line) for line in file if line.endswith("\n")]
+    for line in lines:
+        there = line["node"], line["devices"]
+        if there == here and line["attempt"] != env["EXS_ATTEMPT"] and lives(line["pid"], line["start"]):
+            note("shared", json.dumps(line))
+
+
+def lives(pid: int, start: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            words = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return int(words[19]) == start and words[0] not in b"ZX"
+
+
 def hoard(limit: int) -> None:
     if limit:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -125,6 +147,10 @@ def main() -> None:
         elif verb == "bytes":
             sys.stdout.buffer.write(bytes.fromhex(next(words)))
             sys.stdout.buffer.flush()
+        elif verb == "alone":
+            look_around()
+        elif verb == "sign":
+            append(os.environ["EXS_REPORT"], json.dumps({"attempt": os.environ["EXS_ATTEMPT"]}))
         elif verb == "flood":
             flood(int(next(words)), next(words).encode())
         elif verb == "hoard":

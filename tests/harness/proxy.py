@@ -36,6 +36,11 @@ class Proxy:
         """Let everything pass from now on."""
         self._call(self._go)
 
+    def heal(self) -> None:
+        """Let everything pass, and forget every fault that is still to come."""
+        self._drop_reply_to = self._stall_at = None
+        self.go()
+
     def stall(self) -> None:
         """Move nothing; connections stay."""
         self._call(lambda: self._passing.clear())

@@ -23,6 +23,7 @@ class Seen:
     attempt: str
     pid: int
     start: int
+    node: str
     devices: str
     text: str
     cwd: str
@@ -64,7 +65,7 @@ class Witness:
         starts = self.seen("start")
         for i, one in enumerate(starts):
             for other in starts[i + 1 :]:
-                same = one.devices and one.devices == other.devices
+                same = one.devices and (one.node, one.devices) == (other.node, other.devices)
                 if (
                     same
                     and other.at < ends.get(one.attempt, float("inf"))
