@@ -64,6 +64,7 @@ class Context:
 def check_output(written: str, where: str, cwd: str) -> str:
     """`written` with `~` replaced by the home of whoever pushes; raises InputError that begins with `where`."""
     path = os.path.expanduser(written)
+    path = path.rstrip("/") or path[:1]
     if not path or not path.isprintable():
         what = f"{shorten(path)} cannot name a directory" if path else "names no directory"
         raise InputError(f"{where}: {what}.", "Write a path such as output or /data/runs.")

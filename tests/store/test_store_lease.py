@@ -41,6 +41,34 @@ def test_finishing_twice_is_accepted_once(lab: Lab) -> None:
     assert lab.store.audit() == []
 
 
+def test_directory_and_log_come_back_as_the_slot_gave_them(lab: Lab) -> None:
+    """They are stored without what the job's name tells; with any of them missing, and in any directory."""
+    lab.push(1)
+    name = lab.store.jobs("e")[0].name
+    own = f"/data/{name}"
+    cases = [
+        (own, f"{own}/log.run"), (f"{own}-k3m9", f"{own}-k3m9/log.run"), ("/data", f"/data/log.run.{name}"),
+        (own, ""), ("", "/data/log"), ("", ""), (f"/{name}", f"/{name}/log"), ("/data", "/other/log"),
+    ]  # fmt: skip
+    for directory, log in cases:
+        slot = lab.slot()
+        claim = slot.must_claim()
+        lab.store.renew(claim.job, claim.attempt, slot.offer, directory, log)
+        row = lab.store.job(claim.job)
+        assert (row.directory, row.log) == (directory, log), "while it runs"
+        slot.finish(Outcome(JobState.CRASHED, directory=directory, log=log))
+        row = lab.store.job(claim.job)
+        assert (row.directory, row.log) == (directory, log), "when it has ended"
+        lab.store.retry([claim.job])
+    past = lab.store.job(claim.job).history[-1]
+    assert (past.directory, past.log) == cases[-1]
+    slot = lab.slot()
+    claim = slot.must_claim()
+    slot.finish(Outcome(JobState.DONE, directory="/data/", log="/data//log"))
+    row = lab.store.job(claim.job)
+    assert (row.directory, row.log) == ("/data/.", "/data//log"), "the same place"
+
+
 def test_a_frozen_slot_that_thaws_is_fenced_out(lab: Lab) -> None:
     """F14: slot 1 freezes, is lost, slot 2 runs the job; then slot 1 goes on as if nothing had happened."""
     lab.push(1)

@@ -197,6 +197,8 @@ def test_the_home_of_whoever_pushes_stands_for_a_tilde(load: Any, monkeypatch: p
     monkeypatch.setenv("HOME", "/home/alice")
     assert load("command: x\noutput: ~/runs").spec.output == "/home/alice/runs"
     assert load("command: x", output="~/runs").spec.output == "/home/alice/runs"
+    assert load("command: x", output="runs//").spec.output == "runs"
+    assert load("command: x", output="/").spec.output == "/"
 
 
 @pytest.mark.parametrize(
