@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -61,18 +61,41 @@ def command(
     if as_json:
         if follow:
             raise InputError("-f and --json were both given: a log that is followed has no end.", "Leave one out.")
-        for row in rows:
-            show_json(_document(store, row, command_name or "", lines))
+        _each(rows, lambda row: show_json(_document(store, row, command_name or "", lines)))
         return
     sink = _Sink(raw or not sys.stdout.isatty())
-    for number, row in enumerate(rows):
+
+    def show(row: JobRow) -> None:
         if len(rows) > 1:
-            sink.text(f"{chr(10) if number else ''}==> {safe(selector(row))} <==\n")
+            sink.text(f"{chr(10) if row is not rows[0] else ''}==> {safe(selector(row))} <==\n")
         if follow:
             _follow(store, row, command_name or "", lines, sink)
         else:
             _print(store, row, command_name or "", lines, sink)
         sink.end()
+
+    _each(rows, show)
+
+
+def _each(rows: Sequence[JobRow], show: Callable[[JobRow], None]) -> None:
+    """Show every log that there is. Of several jobs one without a log is a remark, none with one is an error."""
+    shown = 0
+    silent: set[str] = set()
+    for row in rows:
+        if row.node in silent:  # it was waited for once
+            note(f"{selector(row)}: {safe(row.node)} does not answer.")
+            continue
+        try:
+            show(row)
+            shown += 1
+        except NotFound as error:
+            if len(rows) == 1:
+                raise
+            note(error.message)
+            if isinstance(error, Unreachable):
+                silent.add(row.node)
+    if not shown:
+        raise NotFound(f"none of these {len(rows)} jobs has a log that can be read.")
 
 
 class _Sink:

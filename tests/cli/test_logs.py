@@ -202,6 +202,25 @@ def test_several_jobs_are_told_apart(exs: Exs, lab: Lab) -> None:
     assert "follows one job" in exs.both("logs", "-f", "resnet", code=2)[1]
 
 
+def test_of_several_jobs_those_without_a_log_are_a_remark(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=5)
+    (lab.cwd / "b").write_text("b\n")
+    lab.end(lab.claim(), S.CRASHED, failure=Failure.SPAWN, detail="no such program: 'x'.")
+    lab.end(lab.claim(), log=str(lab.cwd / "b"))
+    for _ in range(2):
+        lab.end(lab.claim("gone"), node="gone", log="/nowhere/log")
+    out, err = exs.both("logs", "resnet")
+    assert out.replace("\n\n", "\n").startswith("==> resnet/0 <==\n==> resnet/1 <==\nb\n")
+    assert [line.split(",")[0] for line in err.splitlines()] == [
+        "resnet/0 has no log",
+        "gone",
+        "resnet/3: gone does not answer.",
+        "resnet/4 has not printed anything: it never started (queued).",
+    ]
+    assert exs.json("logs", "resnet/0-1")["text"] == "b\n"
+    assert "none of these 2 jobs has a log" in exs.both("logs", "resnet/0", "resnet/4", code=2)[1]
+
+
 def test_following_outlasts_a_redis_that_goes_away(exs: Exs, tmp_path: Path) -> None:
     server = RedisServer(tmp_path / "own").start()
     try:
