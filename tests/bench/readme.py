@@ -146,6 +146,32 @@ ALONE = (
 )
 
 
+def reach(own: Mapping[str, Any]) -> str:
+    """How far one Redis carries, in a sentence for README.md; "" if that was not measured."""
+    if not {"slots", "million"} <= set(own):
+        return ""
+    found = {
+        name: {figure["what"]: figure["value"] for figure in own[name]["figures"]} for name in ("slots", "million")
+    }
+
+    def of(name: str, what: str) -> str:
+        if what not in found[name]:
+            raise LookupError(f"the benchmark {name} has no figure {what!r}; was it run with --quick?")
+        return spelled(found[name][what])
+
+    return (
+        "How far one Redis carries. Measured: 1,000 slots with jobs of 20 s take "
+        f"{of('slots', 'jobs of 20 s: Redis')} % of one core of it, and an outcome with the next claim "
+        f"{of('slots', 'jobs of 20 s: finish and claim, median')} ms "
+        f"(p99 {of('slots', 'jobs of 20 s: finish and claim, p99')} ms); 1,000,000 queued jobs take "
+        f"{of('million', 'Redis per job')} bytes each, and a claim among them "
+        f"{of('million', 'claim, in Redis')} us. Extrapolated from that: "
+        f"{of('slots', 'a core of Redis carries (extrapolated)')} jobs a second, or "
+        f"{of('slots', 'slots with jobs of 10 minutes, half a core (extrapolated)')} slots with jobs of ten minutes on "
+        "half a core. Past it, give each group of nodes a Redis of its own: `EXS_REDIS_URL` says which."
+    )
+
+
 def section(peers: Mapping[str, Sequence[Mapping[str, Any]]], own: Mapping[str, Any]) -> str:
     """What stands between the marks."""
     repeats = max(len(runs) for runs in peers.values())
@@ -158,6 +184,8 @@ def section(peers: Mapping[str, Sequence[Mapping[str, Any]]], own: Mapping[str, 
     text = [*textwrap.wrap(intro, 120), "", *table(peers)]
     if own:
         text += ["", "`python -m tests.bench all --json` on the same machine:", "", *alone(own, ALONE)]
+    if carried := reach(own):
+        text += ["", *textwrap.wrap(carried, 120)]
     return "\n".join(text)
 
 

@@ -133,6 +133,22 @@ def test_figures_of_exs_alone_are_shown_or_missed_loudly() -> None:
         readme.alone({"startup": report.record()}, readme.ALONE)
 
 
+def test_how_far_one_redis_carries_is_said_when_it_was_measured() -> None:
+    slots, million = Report("slots"), Report("million")
+    slots.add("jobs of 20 s: Redis", 4.3, "% of a core")
+    slots.add("jobs of 20 s: finish and claim, median", 1.2, "ms")
+    slots.add("jobs of 20 s: finish and claim, p99", 3.4, "ms")
+    slots.add("a core of Redis carries (extrapolated)", 6300.0, "jobs/s")
+    slots.add("slots with jobs of 10 minutes, half a core (extrapolated)", 14000.0, "slots")
+    million.add("Redis per job", 466.0, "bytes")
+    million.add("claim, in Redis", 62.2, "us")
+    said = readme.reach({"slots": slots.record(), "million": million.record()})
+    assert "take 4.3 % of one core" in said and "466 bytes" in said and "14,000 slots" in said
+    assert readme.reach({"slots": slots.record()}) == ""
+    with pytest.raises(LookupError, match="million has no figure"):
+        readme.reach({"slots": slots.record(), "million": Report("million").record()})
+
+
 def test_the_section_of_readme_is_replaced_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page, runs = tmp_path / "README.md", tmp_path / "all.json"
     page.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
