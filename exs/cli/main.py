@@ -139,6 +139,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 def _run(words: list[str]) -> int:
     """Run one command line; the exit code."""
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     debug = bool(os.environ.get("EXS_DEBUG")) or words[:1] == ["-vv"] or words[:2] == ["-v", "-v"]
     try:
         with exs.make_context("exs", words) as context:
@@ -176,6 +178,9 @@ def _unwritten(error: OSError) -> int:
 
 def _bad_usage(error: click.ClickException) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and error.message == context.get_help():  # click 8.2: a group without a command
+        print(error.message, file=sys.stderr)
+        return EXIT_BAD_INPUT
     hint = f"Try: {context.command_path} --help" if context is not None else ""
     return _say(error.format_message(), hint, EXIT_BAD_INPUT)
 

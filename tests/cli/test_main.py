@@ -39,6 +39,12 @@ def test_the_help_of_every_verb_can_be_shown_without_redis(alone: Exs) -> None:
                 assert alone(name, "--help").startswith(f"Usage: exs {name}")
 
 
+def test_help_is_what_help_says_and_what_a_group_alone_says(alone: Exs) -> None:
+    assert alone("help") == alone("--help") and alone("help", "worker", "stop") == alone("worker", "stop", "--help")
+    assert "There is no command 'lst'" in alone.both("help", "lst", code=2)[1]
+    assert alone.both("server", code=2) == ("", alone("server", "--help"))
+
+
 def test_an_unknown_command_or_option_is_bad_usage_with_a_hint(alone: Exs) -> None:
     assert alone.both("lst", code=2)[1].startswith("exs: There is no command 'lst'. Did you mean 'list'?")
     assert "Try: exs list --help" in alone.both("list", "--tabel", "x", code=2)[1]
