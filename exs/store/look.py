@@ -11,12 +11,9 @@ from exs.rows import ExperimentRow, JobRow, SlotRow
 from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.connect import sentences
-from exs.store.scripts import Arg
 
 #: Rows per script call: about 3 ms of Redis.
-PAGE = 500
-#: Pages fetched per round trip after the first.
-PAGES = 20
+PAGE = 400
 
 _EXPERIMENT_ID = re.compile(r"[0-9a-f]{8}\Z")
 _JOB_ID = re.compile(r"[a-z2-7]{4,10}\Z")
@@ -43,30 +40,18 @@ class Watchers(Base):
 
     def jobs(self, name: str, *, start: int = 0, stop: int = -1, states: Collection[JobState] = ()) -> list[JobRow]:
         """Jobs of an experiment in index order, from `start` to `stop` (both included, -1: the last)."""
-        listed: list[JobRow] = []
-        pages = [self._call("jobs", *self._page(name, start, stop))]
-        total = -1
-        while True:
-            for reply in pages:
-                now = reply[0] / 1000
-                listed += [rows.job_row(row, now) for row in reply[2:]]
-            after = pages[-1][1]
-            if after < 0:
-                break
-            if total < 0:
-                total = self._next_index(name)
-            last = total - 1 if stop < 0 else min(stop, total - 1)
-            starts = range(after, last + 1, PAGE)[:PAGES]
-            if not starts:
-                break
-            pages = self._call_many([("jobs", self._page(name, at, min(at + PAGE - 1, last))) for at in starts])
-            if starts[-1] + PAGE <= last:
-                pages[-1][1] = starts[-1] + PAGE
+        first = self._call("jobs", name, start, stop, PAGE)
+        listed = [rows.job_row(row, first[0] / 1000) for row in first[2:]]
+        if first[1] >= 0:
+            end = self._next_index(name) if stop < 0 else min(stop + 1, self._next_index(name))
+            pages = ((name, at, min(at + PAGE, end) - 1, PAGE) for at in range(first[1], end, PAGE))
+            for now, _, *replies in self._stream("jobs", pages):
+                listed += [rows.job_row(row, now / 1000) for row in replies]
         return [row for row in listed if row.state in states] if states else listed
 
     def job(self, job_id: str) -> JobRow:
         """One job with its earlier attempts. Raises NotFound."""
-        now, reply, earlier = self._call("job", job_id, *rows.ROW_FIELDS)
+        now, reply, earlier = self._call("job", job_id)
         if not reply:
             raise NotFound(f"no job {job_id!r}.", "exs list -t NAME shows the ids.")
         row = rows.job_row(reply, now / 1000)
@@ -112,9 +97,6 @@ class Watchers(Base):
                 name = self._client.hget(keys.IDS, name_or_id)
             found = self._call("experiments", records.text(name)) if name else []
         return rows.experiment_row(found[0]) if found else None
-
-    def _page(self, name: str, start: int, stop: int) -> tuple[Arg, ...]:
-        return (name, start, stop, PAGE, *rows.ROW_FIELDS)
 
     def _next_index(self, name: str) -> int:
         with sentences(self._url):

@@ -113,5 +113,4 @@ def text(value: bytes | None) -> str:
 
 def pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
     """A flat Redis reply as a dict."""
-    it = iter(flat)
-    return {text(key): value for key, value in zip(it, it, strict=False)}
+    return dict(zip(map(text, flat[::2]), flat[1::2], strict=False))

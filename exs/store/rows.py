@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from exs.errors import BrokenRecord
 from exs.model import Claim, JobState, Json
 from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
-
-#: Fields that a list reads, in the order in which `jobs.lua` and `job.lua` are asked for them.
-ROW_FIELDS = (
-    "st", "origin", "ix", "nm", "pr", "pt", "sp", "cm", "at", "an", "ls", "nd", "worker_name", "gp", "created_at",
-    "started_at", "ended_at", "ra", "wn", "fc", "fd", "xc", "rs", "dr", "lg", "tl", "rm", "lx",
-)  # fmt: skip
 
 #: The largest whole number that JSON, Lua and float agree on; what is beyond is no number of ours.
 _LARGEST = 2**53
@@ -26,7 +21,7 @@ _QUEUE_NUMBER = re.compile(r"~\d+$")
 def whole(value: bytes | None) -> int:
     """A whole number; 0 for what is none."""
     try:
-        found = int(float(value or 0))
+        found = int(float(value)) if value else 0
     except (ValueError, OverflowError):
         return 0
     return found if abs(found) <= _LARGEST else 0
@@ -47,12 +42,19 @@ def _mapping(value: bytes | None, what: str) -> dict[str, Json]:
 
 def iso_seconds(value: bytes | None) -> float:
     """RQ's ISO time as seconds since the epoch, 0.0 for none."""
+    if not value:
+        return 0.0
     try:
         return datetime.fromisoformat(text(value).replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError):
         return 0.0
 
 
+#: The jobs of a push have one time in common: a list of 100,000 parses few of them.
+_created = lru_cache(100)(iso_seconds)
+
+
+@lru_cache(100)
 def experiment_of(queue: str) -> str:
     """The experiment to which a queue belongs: NAME~2 is NAME's second."""
     return _QUEUE_NUMBER.sub("", queue)
@@ -88,58 +90,66 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
     )
 
 
-def job_row(reply: Sequence[bytes | None], now: float) -> JobRow:
+def job_row(reply: Sequence[Any], now: float) -> JobRow:
     """One row of `jobs.lua`. A record that cannot be read gives a CRASHED row that says so."""
-    job_id, lease, *values = reply
-    f = dict(zip(ROW_FIELDS, values, strict=True))
-    what = f"job {text(job_id)}"
+    job_id, lease, flat = reply
+    f = dict(zip(flat[::2], flat[1::2], strict=False))
+    get = f.get
+    broken = ""
+    params: dict[str, Json] = {}
+    result: dict[str, Json] = {}
+    commands: list[Json] = []
     try:
-        state, params = JobState(text(f["st"])), _mapping(f["pr"], f"parameters of {what}")
-        result, commands = (
-            _mapping(f["rs"], f"result of {what}"),
-            loads(f["cm"] or b"[]", f"commands of {what}"),
-        )
-        detail = text(f["fd"])
-        if not f["origin"]:
-            raise BrokenRecord(f"{what} names no queue.")
-        if not isinstance(commands, list):
-            raise BrokenRecord(f"commands of {what} are not a list.")
+        state = JobState(text(get(b"st")))
+        params, result, commands = _values(f, text(job_id))
     except (BrokenRecord, ValueError) as error:
-        state, params, result, commands, detail = JobState.CRASHED, {}, {}, [], f"broken record: {error}"
-    exit_code, name = f["xc"], text(f["nm"])
-    directory, log = _paths(name, text(f["dr"]), text(f["lg"]))
+        state, broken = JobState.CRASHED, f"broken record: {error}"
+    exit_code, name = get(b"xc"), text(get(b"nm"))
+    directory, log = _paths(name, text(get(b"dr")), text(get(b"lg")))
     return JobRow(
         id=text(job_id),
-        experiment=experiment_of(text(f["origin"])),
-        index=whole(f["ix"]),
+        experiment=experiment_of(text(get(b"origin"))),
+        index=whole(get(b"ix")),
         state=state,
         name=name,
         params=params,
-        point=text(f["pt"]),
-        spec=text(f["sp"]),
-        commands=tuple(str(command) for command in commands),
-        attempt=text(f["at"]),
-        attempts=whole(f["an"]),
-        lost=whole(f["ls"]),
-        node=text(f["nd"]),
-        slot=text(f["worker_name"]),
-        gpus=text(f["gp"]),
-        created_at=iso_seconds(f["created_at"]),
-        started_at=iso_seconds(f["started_at"]),
-        ended_at=iso_seconds(f["ended_at"]),
+        point=text(get(b"pt")),
+        spec=text(get(b"sp")),
+        commands=tuple(map(str, commands)),
+        attempt=text(get(b"at")),
+        attempts=whole(get(b"an")),
+        lost=whole(get(b"ls")),
+        node=text(get(b"nd")),
+        slot=text(get(b"worker_name")),
+        gpus=text(get(b"gp")),
+        created_at=_created(get(b"created_at")),
+        started_at=iso_seconds(get(b"started_at")),
+        ended_at=iso_seconds(get(b"ended_at")),
         lease_late=max(0.0, now - _seconds(lease)) if lease else 0.0,
-        retry_at=_seconds(f["ra"]),
-        failure=text(f["fc"]),
-        detail=detail,
+        retry_at=_seconds(get(b"ra")),
+        failure=text(get(b"fc")),
+        detail=broken or text(get(b"fd")),
         exit_code=whole(exit_code) if exit_code else None,
         result=result,
         directory=directory,
         log=log,
-        tail=text(f["tl"]),
-        max_rss=whole(f["rm"]),
-        log_dropped=whole(f["lx"]),
-        want=text(f["wn"]),
+        tail=text(get(b"tl")),
+        max_rss=whole(get(b"rm")),
+        log_dropped=whole(get(b"lx")),
+        want=text(get(b"wn")),
     )
+
+
+def _values(f: Mapping[bytes, bytes], job: str) -> tuple[dict[str, Json], dict[str, Json], list[Json]]:
+    """Parameters, result and commands of a job. Raises BrokenRecord."""
+    what = f"job {job}"
+    params, result = _mapping(f.get(b"pr"), "parameters of " + what), _mapping(f.get(b"rs"), "result of " + what)
+    commands = loads(f[b"cm"], "commands of " + what) if b"cm" in f else []
+    if not f.get(b"origin"):
+        raise BrokenRecord(f"{what} names no queue.")
+    if not isinstance(commands, list):
+        raise BrokenRecord(f"commands of {what} are not a list.")
+    return params, result, commands
 
 
 def _paths(name: str, directory: str, log: str) -> tuple[str, str]:

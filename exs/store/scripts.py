@@ -109,13 +109,18 @@ class Scripts:
     def stream(self, name: str, calls: Iterable[Sequence[Arg]]) -> Iterator[Any]:
         """The answers of a script to one call after the other, each sent before the answer to the last one is read.
 
-        One that fails ends it; what was sent behind it may have run all the same. The script must be known to Redis.
+        Two are with Redis at most: it runs all that one client has sent before it looks at another's. One that fails
+        ends it; what was sent behind it may have run all the same.
         """
+        ahead = iter(calls)
+        for args in ahead:
+            yield self.call(name, *args)  # makes it known, so that those behind it need not
+            break
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
             waiting = 0
-            for args in calls:
+            for args in ahead:
                 connection.send_packed_command(connection.pack_command("EVALSHA", sha(name), 0, *args))
                 waiting += 1
                 if waiting > 1:

@@ -8,9 +8,7 @@ from exs.store.base import Base
 from exs.store.scripts import Arg
 
 #: Jobs per script call: about 2 ms of Redis.
-_BATCH = 100
-#: Script calls per round trip.
-_CALLS = 50
+_BATCH = 50
 
 
 class Steering(Base):
@@ -35,8 +33,6 @@ class Steering(Base):
     def _each(self, script: str, head: Sequence[Arg], ids: Sequence[str], names: Sequence[str]) -> dict[str, int]:
         # From the last batch to the first: retry puts each job before those that follow it.
         starts = range(0, len(ids), _BATCH)[::-1]
-        calls = [(script, (*head, *ids[start : start + _BATCH])) for start in starts]
-        replies: list[list[int]] = []
-        for start in range(0, len(calls), _CALLS):
-            replies += self._call_many(calls[start : start + _CALLS])
+        # No more than two calls are sent at a time: Redis runs what one client has sent before it looks at another's.
+        replies = list(self._stream(script, [(*head, *ids[start : start + _BATCH]) for start in starts]))
         return {name: sum(int(reply[i]) for reply in replies) for i, name in enumerate(names)}

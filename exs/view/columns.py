@@ -55,6 +55,8 @@ def _values(mappings: Iterable[Mapping[str, Json]]) -> tuple[dict[str, Json], se
     for number, mapping in enumerate(mappings):
         before = len(first)
         for name, value in mapping.items():
+            if name in differing:
+                continue
             known = first.setdefault(name, value)
             # 1, 1.0 and true are equal in Python, and different points of a sweep.
             if known is not value and (known != value or type(known) is not type(value)):

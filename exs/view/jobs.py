@@ -51,7 +51,7 @@ class JobTable:
     def document(self) -> Mapping[str, Json]:
         return {
             "experiment": records.experiment(self.experiment),
-            "jobs": [records.job(row, self.now) for row in self.rows],
+            "jobs": (records.job(row, self.now) for row in self.rows),
         }
 
     def records(self) -> Iterator[Mapping[str, Json]]:

@@ -18,7 +18,7 @@ class Listing(Protocol):
         """As text for people, fitted to `screen`, safe to print."""
 
     def document(self) -> Mapping[str, Json]:
-        """Everything as one JSON object, with raw values (see `records`)."""
+        """Everything as one JSON object, with raw values (see `records`); a long list may be an iterator."""
 
     def records(self) -> Iterator[Mapping[str, Json]]:
         """One flat mapping per row, all with the same keys, for CSV."""
@@ -44,8 +44,27 @@ class Text:
 
 
 def as_json(listing: Listing) -> Iterator[str]:
-    """One JSON document, ASCII only, so that no control character of a value reaches a terminal."""
-    yield dumped(listing.document())
+    """One JSON document, ASCII only, so that no control character of a value reaches a terminal.
+
+    A line per member, and per item of a list: json.dumps with an indent takes ten times as long and all memory at once.
+    """
+    members = listing.document().items()
+    for number, (name, value) in enumerate(members):
+        head = f"{'{' if number == 0 else ' '}{json.dumps(name)}: "
+        comma = "," if number < len(members) - 1 else ""
+        if isinstance(value, (list, Iterator)):
+            yield f"{head}["
+            before = ""
+            for item in value:
+                if before:
+                    yield f"{before},"
+                before = f"  {json.dumps(item)}"
+            if before:
+                yield before
+            yield f" ]{comma}"
+        else:
+            yield f"{head}{json.dumps(value)}{comma}"
+    yield "}" if members else "{}"
 
 
 def as_csv(listing: Listing) -> Iterator[str]:

@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 from exs.model import Json
 from exs.settings import masked_url
@@ -52,6 +53,7 @@ def _visible(ch: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+@lru_cache(1000)  # a list asks it once per value
 def secret(name: str) -> bool:
     """True if a value of this name must not be shown: it speaks of a token, key, password or secret."""
     words = [word.lower() for word in _WORDS.findall(name)]

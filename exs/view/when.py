@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 
 def duration(seconds: float) -> str:
@@ -44,6 +45,7 @@ def until(then: float, now: float) -> str:
     return duration(round(then - now)).replace(".0s", "s") if then - now >= 0.5 else "now"
 
 
+@lru_cache(100)  # the jobs of a push were all made at one time
 def iso(seconds: float) -> str | None:
     """`seconds` since the epoch as ISO 8601 in UTC with milliseconds; None for 0.0, which means never."""
     if not seconds:

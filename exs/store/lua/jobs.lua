@@ -1,18 +1,17 @@
 --@ time number segments
--- jobs(name, first, last, limit, field1, ...) -> {now_ms, next or -1, {id, lease_end or '', values ...}, ...}
+-- jobs(name, first, last, limit) -> {now_ms, next or -1, {id, lease_end or '', flat fields}, ...}
 -- The jobs of an experiment by index, from `first` to `last` (-1: to the end), `limit` at a time; `next` is where the
 -- next call starts. Writes nothing. keys read: exs:exp exs:jobs rq:job exs:leases
 local name, first, last, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local fields = {}
-for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
 local rows = {now_ms(), -1}
-local function add(id)
-  local values = redis.pcall('HMGET', RQ_JOB .. id, unpack(fields))
-  if values.err then values = {false} end
-  if values[1] or redis.call('EXISTS', RQ_JOB .. id) == 1 then
-    for i = #values + 1, #fields do values[i] = false end
-    local lease = values[1] == 'RUNNING' and redis.call('ZSCORE', LEASES, id)
-    rows[#rows + 1] = {id, lease or '', unpack(values)}
+local function add(ids)
+  local leases = #ids > 0 and redis.pcall('ZMSCORE', LEASES, unpack(ids)) or {}
+  for i, id in ipairs(ids) do
+    local fields = id == '' and {} or redis.pcall('HGETALL', RQ_JOB .. id)
+    if fields.err then fields = {} end
+    if #fields > 0 or id ~= '' and redis.call('EXISTS', RQ_JOB .. id) == 1 then
+      rows[#rows + 1] = {id, not leases.err and leases[i] or '', fields}
+    end
   end
 end
 for _, segment in ipairs(segments_of(name)) do
@@ -23,9 +22,7 @@ for _, segment in ipairs(segments_of(name)) do
   local to = last < 0 and length - 1 or math.min(last - base, length - 1)
   if from <= to then
     if to - from + 1 > limit then to = from + limit - 1 end
-    for _, id in ipairs(redis.call('LRANGE', segment.key, from, to)) do
-      if id ~= '' then add(id) end
-    end
+    add(redis.call('LRANGE', segment.key, from, to))
     limit = limit - (to - from + 1)
     local reached = base + to + 1
     if limit <= 0 then
