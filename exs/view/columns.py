@@ -11,7 +11,7 @@ from exs.rows import JobRow
 from exs.view.text import cut, masked, safe, secret, shown
 
 #: Columns that every list of jobs has; a parameter or result of such a name is told apart by a prefix.
-FIXED = frozenset({"#", "id", "index", "status", "where", "node", "time", "note", "name", "commands"})
+FIXED = frozenset({"#", "id", "index", "status", "where", "node", "time", "note", "name", "commands", "repeat"})
 
 #: Terminal columns of one value in a table. Every cell of a column is as wide as its widest, so one value of
 #: 64 KiB would make 10,000 rows of it; `show`, --json and --csv have it whole.

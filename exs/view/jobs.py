@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +23,8 @@ _LAST_WORDS = 60
 LAST_WORDS_ON_PAGE = 300
 #: Share of its beginning in a note that is cut: an exception says first what it is.
 _FRONT = 0.75
+#: How the name of a repeated job ends.
+_REPEAT = re.compile(r"-r([0-9]+)\Z")
 #: Results whose extremes stand under the table.
 _EXTREMES = 3
 
@@ -93,8 +96,7 @@ class JobTable:
         if len({row.commands for row in rows}) > 1:
             columns.append(Column("commands", [safe(", ".join(row.commands)) or "all" for row in rows]))
         if _told_apart_by_name(rows):
-            names = [cut(safe(without_secrets(row.name, row.params)), WORD) for row in rows]
-            columns.append(Column("name", names))
+            columns.append(_names(rows))
         # Where there is no room, ids go first, then times, places, results and parameters, from the last on.
         for at, name in enumerate(choice.params):
             cell = cells(column_of(rows, name, False), name)
@@ -115,6 +117,14 @@ def _told_apart_by_name(rows: Sequence[JobRow]) -> bool:
     """True if parameters and commands do not: of repeats, which stand one behind the other."""
     in_order = sorted(rows, key=lambda row: row.index)
     return any(a.name != b.name and a.params == b.params and a.commands == b.commands for a, b in pairwise(in_order))
+
+
+def _names(rows: Sequence[JobRow]) -> Column:
+    """The names of jobs; of repeats, whose names are their parameters once more, the number alone."""
+    repeats = [_REPEAT.search(row.name) for row in rows]
+    if all(repeats):
+        return Column("repeat", [found[1] for found in repeats if found], right=True, least=WHOLE)
+    return Column("name", [cut(safe(without_secrets(row.name, row.params)), WORD) for row in rows])
 
 
 def where(row: JobRow, now: float) -> str:

@@ -95,8 +95,10 @@ def test_jobs_with_the_same_parameters_are_told_apart_by_name() -> None:
     again = [job(0, params={"lr": 1}), job(1, params={"lr": 1}, commands=("test",), name="Lr_0")]
     assert [line.split()[7] for line in text(JobTable(experiment(), again, NOW)).splitlines()[4:6]] == ["all", "test"]
     repeats = [job(i, params={"lr": i // 2}, name=f"Lr_{i // 2}-r{i % 2}") for i in range(4)]
-    assert header(repeats[::-2] + repeats[::2])[3:5] == ["name", "lr"], "in whatever order they are shown"
-    assert "name" not in header(repeats[::2])
+    assert header(repeats[::-2] + repeats[::2])[3:5] == ["repeat", "lr"], "in whatever order they are shown"
+    assert "repeat" not in header(repeats[::2])
+    tasks = [job(i, params={}, name=f"train_repit{i}", commands=("train",)) for i in range(2)]
+    assert "name" in header(tasks)
     assert "name" not in header([job(i, params={"lr": 1}, name="Lr_1") for i in range(2)]), "added twice by hand"
 
 
