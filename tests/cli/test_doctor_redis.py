@@ -249,7 +249,7 @@ def test_a_redis_that_tells_nothing_of_itself(shell: Exs, start: Start) -> None:
 @pytest.mark.fault(34)
 @pytest.mark.skipif(not os.path.exists("/usr/bin/faketime"), reason="faketime is not installed")
 @pytest.mark.parametrize(("shift", "said"), [("+1h", "is 1h00m ahead of"), ("-1h", "is 1h00m behind")])
-def test_f34_a_clock_that_is_wrong(shell: Exs, start: Start, shift: str, said: str) -> None:
+def test_a_clock_that_is_wrong(shell: Exs, start: Start, shift: str, said: str) -> None:
     at(shell, start())
     done = subprocess.run(
         ["faketime", "-f", shift, *shell.words("doctor", "--json")],

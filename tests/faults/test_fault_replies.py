@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from exs.errors import RedisUnreachable
-from exs.model import JobState
+from exs.model import Fenced, JobState
 from exs.settings import Limits, Settings
 from exs.store import keys, scripts
 from exs.store.scripts import sha
@@ -111,20 +111,21 @@ def mend(store: Store) -> None:
         pass
 
 
-def finish(store: Store, scene: Scene) -> Any:
+def finish(store: Store, scene: Scene) -> None:
     held = scene.slot.held
     assert held is not None
-    return store.finish_and_claim(held.job, held.attempt, DONE, scene.slot.offer, "next-attempt")
+    fence, claim = store.finish_and_claim(held.job, held.attempt, DONE, scene.slot.offer, "next-attempt")
+    assert fence is Fenced.OURS and claim is not None
 
 
-def release(store: Store, scene: Scene) -> Any:
+def release(store: Store, scene: Scene) -> None:
     assert scene.slot.held is not None
-    return store.release(scene.slot.held.job, scene.slot.held.attempt, "asked", scene.slot.offer)
+    assert store.release(scene.slot.held.job, scene.slot.held.attempt, "asked", scene.slot.offer) is Fenced.OURS
 
 
-def renew(store: Store, scene: Scene) -> Any:
+def renew(store: Store, scene: Scene) -> None:
     assert scene.slot.held is not None
-    return store.renew(scene.slot.held.job, scene.slot.held.attempt, scene.slot.offer)
+    assert store.renew(scene.slot.held.job, scene.slot.held.attempt, scene.slot.offer)[0].fence is Fenced.OURS
 
 
 @pytest.fixture
