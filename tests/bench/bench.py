@@ -205,6 +205,11 @@ class Queue:
         """Bytes of Redis in use."""
         return int(self.client.info("memory")["used_memory"])
 
+    def disk_delays(self) -> list[str]:
+        """A note for the reader if the disk held Redis up: it waits for a sync that takes longer than two seconds."""
+        times = int(self.client.info("persistence")["aof_delayed_fsync"])
+        return [f"the disk was busy: Redis waited for it {times} times"] if times else []
+
     def counts(self) -> Counts:
         """What the server has done so far."""
         stats, commands = self.client.info("stats"), self.client.info("commandstats")

@@ -20,6 +20,7 @@ def run(bench: Bench) -> Report:
     with bench.server() as queue:
         queue.push("work", slots * 10)
         crowd = simulate(bench, queue, slots, bench.size(60, 16), JOB)
+        report.notes += queue.disk_delays()
         leased = queue.client.zcard("exs:leases")
         assert leased >= slots * 0.9, f"only {leased} of {slots} slots have a job"
     median = quantile(crowd.claims, 0.5)

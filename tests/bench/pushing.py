@@ -69,6 +69,7 @@ def run(bench: Bench) -> Report:
             redis_cpu = cpu_seconds(queue.pid)
             used, waits, longest = _watched(queue, partial(bench.command, words, queue.url))
             redis_cpu = cpu_seconds(queue.pid) - redis_cpu
+            report.notes += queue.disk_delays()
             assert queue.store.experiment("resnet").jobs == count
         what = f"{count:,} points"
         goals = {"least": 50_000.0} if count == 100_000 else {}

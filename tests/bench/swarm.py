@@ -53,6 +53,8 @@ class Simulated(threading.Thread):
             time.sleep(min(left, self._timing.renew))
             if end - time.monotonic() > 0:
                 self._store.renew(held.job, held.attempt, self._offer, "/home/alice/out/N_1", "/home/alice/out/N_1/log")
+        if time.monotonic() >= self._over:
+            return None  # else all of them would finish in this moment
         began = time.perf_counter()
         _, found = self._store.finish_and_claim(held.job, held.attempt, DONE, self._offer, new_id())
         self.claims.append((time.monotonic(), (time.perf_counter() - began) * 1000))

@@ -33,12 +33,12 @@ JOBS = 200
 TRACED = 60
 #: The times of a lab: with short ones a slot renews and reaps more often than it ever would.
 LAB = {name: str(getattr(Timing(), name.removeprefix("EXS_").lower())) for name in SHORT}
-#: Per job, from push to its outcome: requests to Redis, scripts, and what the scripts do. Measured: 1.02, 2.02, 37.4.
+#: Per job, from push to its outcome: requests to Redis, scripts, and what the scripts do. Measured: 1.02, 2.02, 32.4.
 ROUND_TRIPS = 1.1
 SCRIPTS = 2.1
-COMMANDS = 38.5
-#: System calls of the slot per job. Measured: 46 to 48 with Python 3.11.
-SYSTEM_CALLS = 52
+COMMANDS = 33.5
+#: System calls of the slot per job. Measured: 46 with Python 3.11.
+SYSTEM_CALLS = 50
 #: Requests of an idle slot per second. Measured: 0.67, 1.0 in seconds that have a reap.
 IDLE_REQUESTS = 1.0
 #: What makes a process.
