@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them: linters, types, tests. Arguments go to pytest.
 # As root on Debian it installs a real redis-server and the tools of the fault tests; elsewhere they must be there,
-# or the tests that need them are skipped and say so (with CI=true they fail instead).
+# or the tests that need them are skipped and say so (with CI=true those of the servers and tools fail instead).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

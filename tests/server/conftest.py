@@ -14,15 +14,13 @@ from exs import settings
 from exs.paths import ServerFiles
 from exs.server import places
 from exs.settings import Settings
-from server.own_server import ROOT, bundled_binary, end, system_binary
+from harness.redis_server import binary_or_skip
+from server.own_server import ROOT, end
 
 
 @pytest.fixture(params=["system", "bundled"])
 def binary(request: pytest.FixtureRequest) -> str:
-    found = system_binary() if request.param == "system" else bundled_binary()
-    if not found:
-        pytest.skip(f"no {request.param} redis-server here")
-    return found
+    return binary_or_skip(request.param)
 
 
 @pytest.fixture

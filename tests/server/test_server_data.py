@@ -20,7 +20,8 @@ from exs.errors import RedisRefused, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.server import lock, places
 from exs.settings import Settings
-from server.own_server import bundled_binary, client, end, system_binary, wait_until
+from harness.redis_server import bundled_binary, system_binary
+from server.own_server import client, end, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

