@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import BIN, HOME, RUN, STAMP, TRUE, URL, Redis, RedisPeer, clitime, popen  # type: ignore[import-not-found]
+from common import BIN, HOME, RUN, STAMP, TRUE, Redis, RedisPeer, clitime, popen  # type: ignore[import-not-found]
 
 import exs
 from exs.model import FINAL, NewJob, Spec
@@ -52,21 +52,23 @@ class Exs(RedisPeer):
     result_how = "polls the job's record every 1 ms"
 
     def version(self) -> str:
-        return f"exs {exs.__version__}, redis-server with exs's redis.conf, AOF everysec"
+        return f"exs {exs.__version__}, redis-server as `exs server` starts it: Unix socket, AOF everysec"
 
     def setup(self) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="exs", dir=RUN))
         self.disk = Path(tempfile.mkdtemp(prefix="aof", dir=HOME))  # RUN is in memory: nothing would be synced there
-        self.r = Redis(*configuration(), d=str(self.disk))
+        socket = self.scratch / "redis.sock"
+        url = f"unix://{socket}"
+        self.r = Redis(*configuration(), "--unixsocket", str(socket), d=str(self.disk))
         self.env = self.cli_env = {
             **os.environ,
-            "EXS_REDIS_URL": URL,
+            "EXS_REDIS_URL": url,
             "EXS_STATE_DIR": str(self.scratch / "state"),
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
         self.workers: list[object] = []
-        self.settings = Settings(redis_url=URL)
-        self.store = open_store(URL, self.settings)
+        self.settings = Settings(redis_url=url)
+        self.store = open_store(url, self.settings)
         self.origin = Origin("bench", "bench", "bench")
         self.resets = 0
         self._begin()
