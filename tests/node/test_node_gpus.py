@@ -45,6 +45,17 @@ def test_two_workers_on_one_machine_and_shares_of_a_gpu(fleet: Fleet) -> None:
     assert fleet.store.audit() == [] and not fleet.witness.living()
 
 
+def test_a_worker_for_one_experiment_waits_for_it_and_takes_no_other(fleet: Fleet) -> None:
+    node = fleet.node("a", "--cpus", "1", "--only", "mine")
+    node.wait_for("there is no experiment mine yet")
+    (other,) = fleet.push(name="other")
+    (mine,) = fleet.push(name="mine")
+    assert fleet.wait_state(mine, S.DONE).node == "a"
+    assert node.stop() == 0
+    assert fleet.row(other).state is S.QUEUED
+    assert "only=mine" in node.text()
+
+
 def test_a_worker_that_cannot_start_says_why(fleet: Fleet) -> None:
     node = fleet.node("a", start=False)
     assert node.launch("--gpus", "1000").wait(20) == EXIT_BAD_INPUT

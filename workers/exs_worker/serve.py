@@ -52,7 +52,10 @@ def serve(
     environment = {**os.environ, "EXS_REDIS_URL": settings.redis_url, "EXS_NODE": node}
     spool = Spool(paths.state_dir(configured=settings.state_dir).spool)
     note = agents(settings).register()
-    log.info("serve %s as node=%s pool=%s", ", ".join(plan.suffix for plan in plans), node, ",".join(pools))
+    slots = ", ".join(plan.suffix for plan in plans)
+    log.info("serve %s as node=%s pool=%s%s", slots, node, ",".join(pools), f" only={only}" if only else "")
+    if only and lifeline < 0 and not any(row.name == only for row in store.experiments()):
+        log.warning("there is no experiment %s yet; its jobs are taken when it is pushed", only)
     try:
         return Agent(store, settings, config, spool, environment).run()
     finally:

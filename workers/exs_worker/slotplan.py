@@ -112,7 +112,8 @@ class _Machine:
                 )
             if self._allowed is not None and choice.key not in {other.key for other in self._allowed}:
                 raise InputError(
-                    f"GPU {word} of {option} {text} is outside CUDA_VISIBLE_DEVICES={self._visible} of this process."
+                    f"GPU {word} of {option} {text} is outside CUDA_VISIBLE_DEVICES={self._visible} of this process.",
+                    "Choose among those, or start it without that variable: env -u CUDA_VISIBLE_DEVICES exs ...",
                 )
             chosen[choice.key] = f"{option} {text}"
             found.append(choice)
