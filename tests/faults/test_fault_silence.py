@@ -197,7 +197,7 @@ def test_the_wire_between_node_and_redis_is_pulled(tmp_path: Path, network: Wire
     """F27 with a real network: no reset, no refusal, only silence."""
     socket = tmp_path / "s"
     options = ("--unixsocket", str(socket))
-    server = RedisServer(tmp_path / "redis", NEAR, 6379, "s3cr3t-word", network.near, options).start()
+    server = RedisServer(tmp_path / "redis", NEAR, 6379, "s3cr3t-word", network.near, options=options).start()
     fleet = Fleet(tmp_path, server, own_url=f"unix://:s3cr3t-word@{socket}")
     try:
         wait_until(socket.exists, "redis-server answers", 20)
