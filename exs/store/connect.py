@@ -81,13 +81,18 @@ def _unauthenticated(where: str, answer: str) -> RedisUnreachable:
     return RedisUnreachable(f"Redis at {where} refused the user or password: {answer}.", _CHECK)
 
 
+_DENIED = (
+    "does not permit this user to do that",
+    "Its ACL must allow what deploy/users.acl does: is it the right user?",
+)
 #: What Redis answers -> what it means. Looked for anywhere in the answer: 6.2 wraps what fails inside a script.
 _REFUSALS = {
     "OOM": ("has no memory left for this", "Raise maxmemory, or remove finished experiments with exs rm."),
     "MISCONF": ("cannot write its disk", "Free space there; it heals by itself."),
     "READONLY": ("is a replica that takes no writes", "Give the address of the primary."),
-    "NOPERM": ("does not permit this user to do that", "Its ACL must allow the user what users.acl says."),
-    "can't run this command": ("does not permit this user to do that", "Its ACL must allow the user scripts."),
+    "NOPERM": _DENIED,
+    "can't run this command": _DENIED,
+    "can't access at least one": _DENIED,
     "BUSY": ("is held by a long script of somebody", "Wait, or see what else uses this Redis."),
     "WRONGTYPE": ("holds something else under a name of ours", "Something else writes to this Redis."),
 }

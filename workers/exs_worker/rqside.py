@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -47,7 +48,9 @@ class RqSide(Worker):
         os.set_blocking(self._wake_write, False)
         connection = _rq_connection(settings)
         queues = [Queue(pool, connection=connection) for pool in offer.pools]
-        super().__init__(queues, name=offer.slot, connection=connection, worker_ttl=keys.WORKER_TTL - 60)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what RQ says of a server that hides the addresses of its clients
+            super().__init__(queues, name=offer.slot, connection=connection, worker_ttl=keys.WORKER_TTL - 60)
 
     @property
     def stopped(self) -> bool:
