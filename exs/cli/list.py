@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import click
 
 from exs.cli.output import forms, show
-from exs.cli.selectors import status_option
+from exs.cli.selectors import experiment_or_none, status_option
 from exs.cli.session import note_strangers, open_store
 from exs.errors import InputError
 from exs.model import JobState
@@ -84,12 +84,20 @@ def show_jobs(
     fields: Sequence[str] = (),
     decreasing: bool = False,
 ) -> None:
-    """Print the jobs of one experiment, by index or sorted by `fields`. Raises NotFound, InputError."""
+    """Print the jobs of one experiment, or those that NAME/20-25 or an id names, by index or sorted by `fields`.
+
+    Raises NotFound, InputError.
+    """
     from exs.view.jobs import JobTable
 
     store = open_store()
-    experiment = store.experiment(name)
-    rows = store.jobs(experiment.name, states=states)
+    experiment = experiment_or_none(store, name)
+    if experiment is None:
+        found = store.find(name)
+        experiment = store.experiment(found[0].experiment)
+        rows = [row for row in found if row.state in states] if states else found
+    else:
+        rows = store.jobs(experiment.name, states=states)
     if fields:
         rows = _sorted(rows, fields, decreasing)
     show(JobTable(experiment, rows, store.now(), everything), form)

@@ -34,6 +34,16 @@ def test_a_bare_exs_says_what_is_active_and_who_works(exs: Exs, lab: Lab) -> Non
     assert lines[-1] == "jobs wait, but no worker is running. Start one: exs worker"
 
 
+def test_a_table_of_some_jobs(exs: Exs, lab: Lab) -> None:
+    mixed(lab)
+    ids = [row.id for row in lab.store.jobs("resnet")]
+    assert exs("list", "-t", "resnet/1-2", "-q").split() == ids[1:3]
+    assert exs("list", ids[3], "-q").split() == [ids[3]]
+    assert exs("list", "resnet/1-3", "--status", "crashed", "-q").split() == [ids[1]]
+    assert "(2 shown)" in exs("list", "resnet/0-1")
+    assert "experiment resnet has no job 9" in exs.both("list", "resnet/9", code=2)[1]
+
+
 def test_list_has_one_line_per_experiment_with_its_counts(exs: Exs, lab: Lab) -> None:
     mixed(lab)
     lines = exs("list").splitlines()
