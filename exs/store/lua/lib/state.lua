@@ -64,14 +64,15 @@ local function register(job, state, now)
 end
 
 -- Puts a job that left its state into a final state or PAUSED; `fields` are stored with it.
--- RQ asks for `timeout` and `result_ttl` of what it may still run. Without them, and without what only a holder needs, the
--- hash of a finished job with three parameters fits into 512 bytes, where malloc's next size is 640 (measured).
+-- RQ asks for `timeout` and `result_ttl` of what it may still run, and a job that ran once was queued when it was made.
+-- Without these, and without what only a holder needs, the hash of a finished job with three parameters fits into 512
+-- bytes, where malloc's next size is 640 (measured).
 local function enter(job, state, now, fields)
   register(job, state, now)
   if COUNTED[state] then count(job.exp, COUNTED[state], 1) end
   redis.call('HSET', RQ_JOB .. job.id, 'st', state, 'status', RQ[state], unpack(fields))
   if REGISTRY[state] == RQ_FINISHED then
-    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'timeout', 'result_ttl')
+    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'timeout', 'result_ttl', job.an == 1 and 'enqueued_at' or nil)
   elseif job.at then
     redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt')
   end
