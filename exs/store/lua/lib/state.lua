@@ -72,7 +72,7 @@ local function enter(job, state, now, fields)
   if COUNTED[state] then count(job.exp, COUNTED[state], 1) end
   redis.call('HSET', RQ_JOB .. job.id, 'st', state, 'status', RQ[state], unpack(fields))
   if REGISTRY[state] == RQ_FINISHED then
-    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'timeout', 'result_ttl', job.an == 1 and 'enqueued_at' or nil)
+    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'timeout', 'result_ttl', job.an == 1 and 'enqueued_at' or 'at')
   elseif job.at then
     redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt')
   end
