@@ -79,7 +79,7 @@ class Limits:
     #: Bytes of the end of the output that a failed job stores in Redis.
     tail_bytes: int = 2048
     #: Jobs per script call of a push: about 3 ms of Redis, so that nobody stalls.
-    push_batch: int = 300
+    push_batch: int = 250
     #: Bytes of one chunk of a log sent through Redis.
     log_chunk: int = 256 * 1024
 

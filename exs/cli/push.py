@@ -57,8 +57,8 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
     if form == "json":
         show_json(record(pushed) | facts)
     elif form == "ids":
-        rows = store.jobs(pushed.experiment)
-        put(safe(row.id) for row in rows[len(rows) - pushed.new :])
+        ids = store.ids(pushed.experiment)
+        put(map(safe, ids[len(ids) - pushed.new :]))
     else:
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed)])
 

@@ -35,7 +35,7 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], yes: bool, 
     if not yes and not _sure(what):
         click.echo("Nothing was removed.")
         return
-    ids += [row.id for name in names for row in store.jobs(name)]
+    ids += [job for name in names for job in store.ids(name)]
     counts = store.remove(ids)
     gone = [name for name in names if store.remove_experiment(name)]
     if as_json:

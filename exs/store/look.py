@@ -14,9 +14,12 @@ from exs.store.connect import sentences
 
 #: Rows per script call: about 3 ms of Redis.
 PAGE = 400
+#: Ids per command: a millisecond.
+IDS = 10_000
 
 _EXPERIMENT_ID = re.compile(r"[0-9a-f]{8}\Z")
 _JOB_ID = re.compile(r"[a-z2-7]{4,10}\Z")
+_SEGMENT = re.compile(r"s:\d{1,9}\Z")
 _RANGE = re.compile(r"(?P<name>[^/]+)/(?P<first>\d{1,15})(?:-(?P<last>\d{1,15}))?\Z")
 
 
@@ -48,6 +51,18 @@ class Watchers(Base):
             for now, _, *replies in self._stream("jobs", pages):
                 listed += [rows.job_row(row, now / 1000) for row in replies]
         return [row for row in listed if row.state in states] if states else listed
+
+    def ids(self, name: str) -> list[str]:
+        """The ids of an experiment's jobs in index order, for those who need nothing else: a tenth of `jobs`."""
+        found: list[str] = []
+        with sentences(self._url):
+            fields = [records.text(field) for field in self._client.hkeys(keys.EXPERIMENT + name)]
+            for segment in sorted(int(field[2:]) for field in fields if _SEGMENT.match(field)):
+                start = 0
+                while page := self._client.lrange(keys.jobs(name, segment), start, start + IDS - 1):
+                    found += [records.text(job) for job in page if job]
+                    start += IDS
+        return found
 
     def job(self, job_id: str) -> JobRow:
         """One job with its earlier attempts. Raises NotFound."""
