@@ -3,7 +3,8 @@
 -- nil, or the answer that refuses it. A stage whose push says nothing any more is discarded, not continued: the file
 -- may have been edited since, and what it no longer holds must not be queued.
 local function refuse(m, now)
-  redis.call('HDEL', SPECS .. m.name, '') -- who may not push is refused here, before anything is written
+  -- Who may not push, and who must not because memory is full, is refused here, before anything is written.
+  redis.call('ZADD', SPECS, 'XX', 0, '')
   redis.call('SETNX', SCHEMA, SCHEMA_VERSION)
   local e = redis.call('HMGET', EXPERIMENT .. m.name, 'user', 'source', 'kind', 'archived')
   if e[1] then
