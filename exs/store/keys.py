@@ -110,9 +110,11 @@ MEND_TTL = 600
 #: zset: name of a stock RQ worker -> ms at which a job that it took was put back; kept `STRANGER_TTL` seconds.
 STRANGERS = "exs:strangers"
 STRANGER_TTL = 3600
-#: hash per pool: SLOT -> `devices|memory|until|only`. Slots that wait for a token; one is believed to wait until
-#: `until` (ms), a lease after it last asked, so that no token is left for the dead.
+#: zset per pool and offer: SLOT -> ms until which it is believed to wait for a token: a lease after it last asked, so
+#: that no token is left for the dead. Written by claim, taken from by whatever makes a queue ready. Lives a lease.
 IDLE = "exs:idle:"
+#: set per pool: the offers (`devices|memory|only`) with which slots wait in it. Lives a lease after the last asked.
+OFFERS = "exs:offers:"
 #: list per SLOT: wake-up tokens. Lives WAKE_TTL.
 WAKE = "exs:wake:"
 #: hash per node: boot, machine, pid, at (ms). Written by the agent when it starts.

@@ -9,6 +9,10 @@ from exs.store.scripts import Arg
 
 #: Jobs per script call: about 2 ms of Redis.
 _BATCH = 50
+#: Places of jobs that one script call looks at: about 1 ms of Redis.
+_LOOKED = 2000
+#: Answer of remove_experiment.lua.
+_REMOVED = -1
 
 
 class Steering(Base):
@@ -28,7 +32,10 @@ class Steering(Base):
 
     def remove_experiment(self, name: str) -> bool:
         """Forget an experiment without jobs; False when it has some."""
-        return bool(self._call("remove_experiment", name))
+        after = 0
+        while after >= 0:
+            after = int(self._call("remove_experiment", name, after, _LOOKED))
+        return after == _REMOVED
 
     def _each(self, script: str, head: Sequence[Arg], ids: Sequence[str], names: Sequence[str]) -> dict[str, int]:
         # From the last batch to the first: retry puts each job before those that follow it.

@@ -180,7 +180,7 @@ def test_long_lists_are_edited_in_place(lab: Lab) -> None:
     assert lab.store.cancel(ids[2000:2300])["canceled"] == 300
     assert lab.store.cancel(ids[2301:2600:3])["canceled"] == 100
     assert lab.store.remove(ids[2100:2200])["removed"] == 100
-    assert lab.client.info("commandstats")["cmdstat_lrem"]["calls"] - before <= 5
+    assert lab.client.info("commandstats")["cmdstat_lrem"]["calls"] - before <= 10  # one per batch of 50
     assert lab.store.audit() == []
     assert lab.store.retry(ids[2000:2100])["queued"] == 100  # to the front, before 0
     assert lab.store.cancel([*ids[2050:2060], *ids[:10]])["canceled"] == 20

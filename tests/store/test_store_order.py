@@ -140,13 +140,42 @@ class TestWakeUp:
 
     def test_no_token_is_left_for_a_slot_that_went_silent(self, lab: Lab) -> None:
         lab.slot("silent").claim()
-        idle = lab.client.hget(keys.IDLE + "default", "silent")
-        long_ago = "|".join([*idle.split("|")[:2], "1000", ""])
-        lab.client.hset(keys.IDLE + "default", "silent", long_ago)
+        (waiting,) = lab.client.keys(keys.IDLE + "default:*")
+        lab.client.zadd(waiting, {"silent": 1000})
         lab.slot("waits").claim()
-        lab.push(1)
+        lab.push(1, 2)
         assert self.tokens(lab) == {"waits"}
-        assert lab.client.hgetall(keys.IDLE + "default") == {}
+        assert lab.client.keys(keys.IDLE + "*") == []
+
+    def test_slots_that_died_together_do_not_wake_each_other(self, lab: Lab) -> None:
+        lab.push(1)
+        busy = lab.slot("busy")
+        busy.must_claim()
+        for name in ("dead", "lives"):
+            lab.slot(name).claim()
+        assert lab.store.slot_dead(["busy", "dead"], "its slot on n died") == 1
+        assert self.tokens(lab) == {"lives"}
+
+    def test_who_waits_is_forgotten_when_all_fall_silent(self, lab: Lab) -> None:
+        lab.slot(pools=("default", "a100")).claim()
+        waiting = [*lab.client.keys(keys.IDLE + "*"), *lab.client.keys(keys.OFFERS + "*")]
+        assert len(waiting) == 4
+        assert all(0 < lab.client.pttl(key) <= lab.store.settings.timing.lease * 1000 for key in waiting)
+
+    def test_slots_that_fit_nothing_cost_a_reap_nothing(self, lab: Lab) -> None:
+        for name in range(20):
+            lab.push(1, name=f"e{name}", resources=Resources(gpus=1))
+        before = self.commands_of_a_reap(lab)
+        for name in range(50):
+            assert lab.slot(f"cpu{name}").claim() is None
+        assert self.commands_of_a_reap(lab) - before < 30  # 20 ask whether workers live
+
+    def commands_of_a_reap(self, lab: Lab) -> int:
+        lab.reap()
+        lab.contact()
+        lab.client.config_resetstat()
+        lab.store.reap()
+        return sum(found["calls"] for found in lab.client.info("commandstats").values())
 
     def test_a_woken_slot_finds_the_job_at_once(self, lab: Lab) -> None:
         slot = lab.slot()

@@ -3,12 +3,13 @@
 -- Takes the job that stands first among those that fit this slot and leases it. The same attempt id gets the
 -- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken.
 -- What cannot be a job of ours leaves the queue and is quarantined; it stops nobody (R12).
--- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle
+-- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle exs:offers
 --   exs:quarantine exs:astray
 -- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at}
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local pools, devices, memory, only = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local worker = RQ_WORKER .. slot
+local offer = devices .. '|' .. memory .. '|' .. only
 local now = now_ms()
 local at = iso(now)
 -- Ids that are no jobs: so many are dropped in one call, the rest in later ones.
@@ -79,16 +80,20 @@ while not suspended and junk > 0 do
     count(name, 'running', 1)
     if e[2] and running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(name)
     elseif redis.call('EXISTS', RQ_QUEUE .. from.queue) == 0 then unset_ready(from.pool, from.shape, from.queue) end
-    for p in string.gmatch(pools, '[^,]+') do redis.call('HDEL', IDLE .. p, slot) end
+    for p in string.gmatch(pools, '[^,]+') do redis.call('ZREM', IDLE .. p .. ':' .. offer, slot) end
     announce()
     return answer(id, f, nth)
   end
   if junk > 0 then unset_ready(from.pool, from.shape, from.queue) end
 end
 redis.call('DEL', 'exs:none') -- see renew: a full server runs its queue empty, LPOP above having the same effect
-redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle')
+redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle', 'exs_offer', offer)
 redis.call('HDEL', worker, 'current_job', 'exs_at')
 announce()
-local wish = devices .. '|' .. memory .. '|' .. string.format('%.0f', now + lease) .. '|' .. only
-for p in string.gmatch(pools, '[^,]+') do redis.call('HSET', IDLE .. p, slot, wish) end
+for p in string.gmatch(pools, '[^,]+') do
+  redis.call('ZADD', IDLE .. p .. ':' .. offer, now + lease, slot)
+  redis.call('SADD', OFFERS .. p, offer)
+  redis.call('PEXPIRE', IDLE .. p .. ':' .. offer, lease)
+  redis.call('PEXPIRE', OFFERS .. p, lease)
+end
 return false

@@ -1,19 +1,25 @@
 --@ time number ready segments
--- remove_experiment(name) -> 1 | 0 when jobs are left: forgets an experiment that has no jobs any more.
+-- remove_experiment(name, from, limit) -> -1 removed | -2 jobs are left | the index from which to look on: forgets an
+-- experiment that has no jobs any more. RQ's tools can delete a job without our count: only jobs that are there keep it,
+-- and `limit` places are looked at per call.
 -- keys: exs:exp exs:queues exs:spec exs:jobs exs:points exs:experiments exs:ids exs:order exs:last exs:ready rq:*
-local name = ARGV[1]
+local name, from, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local e = redis.call('HMGET', EXPERIMENT .. name, 'jobs', 'id', 'pool')
-if redis.call('EXISTS', EXPERIMENT .. name) == 0 then return 1 end
+if redis.call('EXISTS', EXPERIMENT .. name) == 0 then return -1 end
 local segments = segments_of(name)
--- RQ's tools can delete a job without our count: only jobs that are there keep an experiment.
-local function has_job()
+if number(e[1]) > 0 then
   for _, segment in ipairs(segments) do
-    for _, id in ipairs(redis.call('LRANGE', segment.key, 0, -1)) do
-      if id ~= '' and redis.call('TYPE', RQ_JOB .. id).ok == 'hash' then return true end
+    local length = redis.pcall('LLEN', segment.key)
+    local first = math.max(from - segment.base, 0)
+    if type(length) == 'number' and first < length then
+      local ids = redis.call('LRANGE', segment.key, first, first + limit - 1)
+      for _, id in ipairs(ids) do
+        if id ~= '' and redis.call('TYPE', RQ_JOB .. id).ok == 'hash' then return -2 end
+      end
+      return segment.base + first + #ids
     end
   end
 end
-if number(e[1]) > 0 and has_job() then return 0 end
 redis.call('DEL', 'exs:none') -- see renew
 local pool = e[3] or ''
 local queues = redis.call('HGETALL', QUEUES .. name)
@@ -35,4 +41,4 @@ redis.call('ZREM', EXPERIMENTS, name)
 if e[2] then redis.call('HDEL', IDS, e[2]) end
 redis.call('ZREM', ORDER .. pool, name)
 if redis.call('GET', LAST) == name then redis.call('DEL', LAST) end
-return 1
+return -1

@@ -4,20 +4,25 @@
 -- keys: rq:worker(s) exs:idle exs:wake and those of lose
 local now = now_ms()
 local n = 0
+local held = {}
 redis.call('DEL', 'exs:none') -- see renew
+-- All leave the lists before any job is put back: it must wake none of them.
 for i = 5, #ARGV do
   local slot = ARGV[i]
-  local w = redis.pcall('HMGET', RQ_WORKER .. slot, 'current_job', 'exs_at', 'queues')
-  local job = w[1] and load(w[1])
-  if job and job.at and job.at == w[2] then
-    lose(job, ARGV[1], now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
-    n = n + 1
-  end
+  local w = redis.pcall('HMGET', RQ_WORKER .. slot, 'current_job', 'exs_at', 'queues', 'exs_offer')
   for pool in string.gmatch(w[3] or '', '[^,]+') do
     redis.call('SREM', RQ_WORKERS .. ':' .. pool, RQ_WORKER .. slot)
-    redis.call('HDEL', IDLE .. pool, slot)
+    if w[4] then redis.call('ZREM', IDLE .. pool .. ':' .. w[4], slot) end
   end
   redis.call('SREM', RQ_WORKERS, RQ_WORKER .. slot)
   redis.call('DEL', RQ_WORKER .. slot, WAKE .. slot)
+  if w[1] then held[#held + 1] = {w[1], w[2]} end
+end
+for _, one in ipairs(held) do
+  local job = load(one[1])
+  if job and job.at and job.at == one[2] then
+    lose(job, ARGV[1], now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+    n = n + 1
+  end
 end
 return n

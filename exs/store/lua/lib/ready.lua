@@ -22,21 +22,36 @@ local function fits(shape, devices, memory)
   return bytes == '' or (tonumber(memory) or 0) >= tonumber(bytes)
 end
 
+-- What the slots that wait in a pool offer, where it fits a shape: looked through once per script and shape, since many
+-- experiments want the same and a thousand slots may wait.
+local fitting = {}
+local function offers_for(pool, shape)
+  local found = fitting[pool .. ':' .. shape]
+  if found then return found end
+  found = {}
+  for _, offer in ipairs(redis.call('SMEMBERS', OFFERS .. pool)) do
+    local devices, memory, only = string.match(offer, '^([^|]*)|([^|]*)|(.*)$')
+    if devices and fits(shape, devices, memory) then found[#found + 1] = {text = offer, only = only} end
+  end
+  fitting[pool .. ':' .. shape] = found
+  return found
+end
+
 -- Leaves one token each for at most n slots that wait for this; they are idle no longer.
 local function wake(pool, shape, n, name)
-  local idle = redis.call('HGETALL', IDLE .. pool)
-  local now = #idle > 0 and now_ms()
-  for i = 1, #idle, 2 do
+  for _, offer in ipairs(offers_for(pool, shape)) do
     if n <= 0 then return end
-    local slot = idle[i]
-    local devices, memory, till, only = string.match(idle[i + 1], '^([^|]*)|([^|]*)|(%d+)|(.*)$')
-    if not till or tonumber(till) < now then
-      redis.call('HDEL', IDLE .. pool, slot)
-    elseif (only == '' or only == name) and fits(shape, devices, memory) then
-      redis.call('HDEL', IDLE .. pool, slot)
-      redis.call('RPUSH', WAKE .. slot, '1')
-      redis.call('EXPIRE', WAKE .. slot, WAKE_TTL)
-      n = n - 1
+    if offer.only == '' or offer.only == name then
+      local key = IDLE .. pool .. ':' .. offer.text
+      local slots = redis.call('ZRANGEBYSCORE', key, now_ms(), '+inf', 'LIMIT', 0, n)
+      for _, slot in ipairs(slots) do
+        redis.call('ZREM', key, slot)
+        redis.call('RPUSH', WAKE .. slot, '1')
+        redis.call('EXPIRE', WAKE .. slot, WAKE_TTL)
+      end
+      n = n - #slots
+      -- Those who are left have fallen silent.
+      if n > 0 then redis.call('DEL', key) redis.call('SREM', OFFERS .. pool, offer.text) end
     end
   end
 end
