@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import secrets
 import time
@@ -10,10 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from exs.errors import InputError, Refused
+from exs.errors import ExsError, InputError, RedisRefused, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources, Spec
 from exs.rows import Pushed
-from exs.store import records, rows
+from exs.store import records
 from exs.store.base import Base
 from exs.store.scripts import Arg
 
@@ -56,6 +57,7 @@ class Origin:
 
 @dataclass
 class _Tally:
+    id: str = ""
     new: int = 0
     before: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
@@ -63,7 +65,8 @@ class _Tally:
     first_ids: list[str] = field(default_factory=list)
 
     def add(self, reply: list[Any]) -> None:
-        _, new, before, flat, collected, some = reply
+        _, new, before, flat, collected, some, id8 = reply
+        self.id = records.text(id8)
         self.new += new
         self.before = before if self.before is None else self.before
         for state, n in zip(flat[::2], flat[1::2], strict=True):
@@ -71,14 +74,14 @@ class _Tally:
         self.collected += [records.text(job) for job in collected]
         self.first_ids += [records.text(job) for job in some[: _SOME - len(self.first_ids)]]
 
-    def pushed(self, name: str, id8: str, forced: int = 0, again: Collection[JobState] = ()) -> Pushed:
+    def pushed(self, name: str, forced: int = 0, again: Collection[JobState] = ()) -> Pushed:
         def of(*states: JobState) -> int:
             return sum(self.counts.get(state.value, 0) for state in states if state not in again)
 
         found = sum(n for state, n in self.counts.items() if state != "STAGED")
         return Pushed(
             experiment=name,
-            id=id8,
+            id=self.id,
             new=self.new + self.counts.get("STAGED", 0),
             queued=of(JobState.QUEUED, JobState.RUNNING, JobState.PAUSING, JobState.PAUSED),
             done=of(JobState.DONE, JobState.PRUNED),
@@ -130,15 +133,15 @@ class Producers(Base):
         tally = _Tally()
         try:
             self._send(meta, jobs, tally, on_busy)
-        except (InputError, KeyboardInterrupt):
-            self._discard(name, 1 << 50, str(meta["push"]))
+        except (InputError, RedisRefused, KeyboardInterrupt):
+            with contextlib.suppress(ExsError):  # what went wrong before is what matters
+                self._discard(name, 1 << 50, str(meta["push"]))
             raise
         forced = 0
         for start in range(0, len(tally.collected), self._batch_jobs()):
             ids = tally.collected[start : start + self._batch_jobs()]
             forced += int(self._call("retry", 1 if JobState.DONE in again else 0, *ids)[0])
-        row = self._call("experiments", name)
-        return tally.pushed(name, rows.experiment_row(row[0]).id if row else "", forced, again)
+        return tally.pushed(name, forced, again)
 
     def plan(self, name: str, jobs: Iterable[NewJob], origin: Origin) -> Pushed:
         """What `push` would do, without doing it."""
@@ -149,7 +152,7 @@ class Producers(Base):
         for reply in self._stream("points", ((*head, *batch) for _, batch, _ in batches)):
             _refuse(name, reply)
             tally.add(reply)
-        return tally.pushed(name, "")
+        return tally.pushed(name)
 
     def discard_stage(self, name: str, older_than: float) -> None:
         """Take back a push of NAME that was never committed and has been silent for `older_than` seconds."""
@@ -184,7 +187,10 @@ class Producers(Base):
         """Push all batches. The first one waits for whoever else pushes; of those that follow, the next is on its way
         before the answer to the last is read, so that Redis works on one while we make the other."""
         batches = _batches(self._encoded(jobs), self._batch_jobs())
-        calls = (_arguments({**meta, "first": first, "last": last}, batch) for first, batch, last in batches)
+        calls = (
+            _arguments({**meta, "batch": number, "first": first, "last": last}, batch)
+            for number, (first, batch, last) in enumerate(batches)
+        )
         self._push_batch(*next(calls), tally, on_busy)
         sent: list[_Call] = []
 

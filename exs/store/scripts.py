@@ -110,7 +110,8 @@ class Scripts:
         """The answers of a script to one call after the other, each sent before the answer to the last one is read.
 
         Two are with Redis at most: it runs all that one client has sent before it looks at another's. One that fails
-        ends it; what was sent behind it may have run all the same.
+        ends it; what was sent behind it may have run all the same. When Redis forgets the script meanwhile, both are
+        sent again: the script must take the second one without the first for a mistake, or be good at any order.
         """
         ahead = iter(calls)
         for args in ahead:
@@ -118,21 +119,35 @@ class Scripts:
             break
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
+        sent: list[Sequence[Arg]] = []
         try:
-            waiting = 0
             for args in ahead:
                 connection.send_packed_command(connection.pack_command("EVALSHA", sha(name), 0, *args))
-                waiting += 1
-                if waiting > 1:
-                    yield connection.read_response()
-                    waiting -= 1
-            if waiting:
-                yield connection.read_response()
+                sent.append(args)
+                if len(sent) > 1:
+                    yield from self._answers(connection, name, sent)
+            if sent:
+                yield from self._answers(connection, name, sent)
         except BaseException:
             connection.disconnect()  # half an exchange must not be continued by the next one
             raise
         finally:
             pool.release(connection)
+
+    def _answers(self, connection: Any, name: str, sent: list[Sequence[Arg]]) -> Iterator[Any]:
+        """The answer to the first of the calls that were sent; to all of them when Redis has forgotten the script."""
+        try:
+            reply = connection.read_response()
+        except redis.exceptions.NoScriptError:
+            again = sent[:]
+            for _ in again[1:]:
+                _answer(connection)
+            sent.clear()
+            for args in again:
+                yield self.call(name, *args)
+        else:
+            del sent[0]
+            yield reply
 
     def _many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
         # A pipeline of redis-py does the same for 80 us more per job; and its raise_on_error would put the arguments,

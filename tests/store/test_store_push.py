@@ -10,16 +10,21 @@ from typing import Any
 import pytest
 import redis
 
-from exs.errors import InputError, RedisUnreachable, Refused
+from exs.errors import InputError, RedisRefused, RedisUnreachable, Refused
 from exs.model import JobState, NewJob, Resources
 from exs.settings import Limits, Settings
 from exs.store import keys
 from exs.store import push as push_module
 from exs.store.push import Origin
 from exs.store.store import Store, open_store
-from store.actors import CRASHED, DONE, ME, PRUNED, SPEC, Killed, Lab, before_batches, killed_after, points
+from store.actors import CRASHED, DONE, ME, PRUNED, SPEC, Killed, Lab, before_batches, killed_after, points, wait_until
 
 S = JobState
+
+
+def refusals(lab: Lab) -> bool:
+    """Whether Redis has refused a command for want of memory since its statistics were reset."""
+    return any(found["failed_calls"] for found in lab.client.info("commandstats").values())
 
 
 @pytest.fixture
@@ -112,6 +117,42 @@ class TestWhole:
             small.push("e", SPEC, jobs(), ME)
         assert lab.client.keys("rq:*") == []
         assert lab.client.keys(keys.STAGE + "*") == []
+
+    def test_redis_forgets_its_scripts_in_the_middle(self, lab: Lab, small: Store) -> None:
+        """F32."""
+        before_batches(small, lambda script, args: lab.client.script_flush())
+        assert small.push("e", SPEC, points(*range(20)), ME).new == 20
+        lab.client.script_flush()
+        assert [row.params["i"] for row in lab.store.jobs("e")] == list(range(20))
+        assert lab.store.audit() == []
+
+    @pytest.mark.parametrize("refused", [1, 2, 5])
+    def test_a_batch_that_finds_redis_full_takes_the_push_back(self, lab: Lab, small: Store, refused: int) -> None:
+        """Also when there is room again for the batches behind it."""
+        batches = 0
+
+        def told(script: str, args: Sequence[Any]) -> None:
+            nonlocal batches
+            if script != "push":
+                return
+            if batches == refused:
+                lab.client.config_set("maxmemory", 1)
+            elif batches == refused + 1:
+                wait_until(lambda: refusals(lab), "the batch is refused")
+                lab.client.config_set("maxmemory", 0)
+            batches += 1
+
+        lab.push(100)
+        lab.client.config_resetstat()
+        before_batches(small, told)
+        with pytest.raises(RedisRefused, match="no memory left"):
+            small.push("e", SPEC, points(*range(21)), ME)
+        lab.client.config_set("maxmemory", 0)
+        assert lab.states() == ["QUEUED"]
+        assert lab.client.keys(keys.STAGE + "*") == []
+        assert len(lab.client.keys(keys.RQ_JOB + "*")) == 1
+        assert lab.push(*range(21)).new == 21
+        assert lab.store.audit() == []
 
     def test_the_reply_of_the_commit_is_lost_and_the_push_repeated(
         self, lab: Lab, small: Store, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,6 @@
 --@ number
 -- points(name, user, source, into, point1, ...) -> {code, ...}: what a push would find. Writes nothing.
--- codes: ok, then new jobs {state, n ...} {} {} | taken user source | archived. keys read: exs:exp exs:points exs:queues rq:job
+-- codes: ok, then new jobs {state, n ...} {} {} '' | taken user source | archived. keys read: exs:exp exs:points exs:queues rq:job
 local name = ARGV[1]
 local e = redis.call('HMGET', EXPERIMENT .. name, 'user', 'source', 'jobs', 'archived')
 if e[4] == '1' then return {'archived'} end
@@ -17,4 +17,4 @@ for i = 5, #ARGV do
 end
 local flat = {}
 for state, n in pairs(counts) do flat[#flat + 1] = state flat[#flat + 1] = n end
-return {'ok', new, number(e[3]), flat, {}, {}}
+return {'ok', new, number(e[3]), flat, {}, {}, ''}

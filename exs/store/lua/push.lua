@@ -1,13 +1,13 @@
 --@ time number ready push commit
 -- push(meta, id1, name1, params1, point1, kind1, ...) -> {code, ...}: one batch of a push.
--- meta (JSON): name push first last into user host source kind pool priority retries max lost id8 spec_digest
+-- meta (JSON): name push batch (0, 1, ...) first last into user host source kind pool priority retries max lost id8 spec_digest
 --   spec kinds[]{shape, commands} collect{state} lock (ms) add (leave the experiment's settings as they are).
 -- A push of one batch goes straight in. A longer one fills a stage: queues and a segment that nobody claims from or lists,
 -- until the last batch commits it.
 -- A point that the experiment has already is counted by the state of its job, never queued twice.
 -- keys: exs:schema exs:exp exs:stage(s) exs:points exs:jobs exs:spec exs:queues exs:order exs:ready rq:job rq:queue rq:queues
--- codes: ok, then new jobs_before {state, n ...} {collected ids} {some new ids} | taken user source | kind | archived | busy ms
---   | stale (discard it first) | lost (another push took over) | id (eight digits taken, choose others)
+-- codes: ok, then new jobs_before {state, n ...} {collected ids} {some new ids} id8 | taken user source | kind | archived | busy ms
+--   | stale (discard it first) | lost (another push took over, or the batch before this one is not in) | id (eight digits taken, choose others)
 local m = cjson.decode(ARGV[1])
 local now = now_ms()
 local refusal = refuse(m, now)
@@ -78,4 +78,4 @@ local flat = {}
 for state, n in pairs(counts) do flat[#flat + 1] = state flat[#flat + 1] = n end
 local some = {}
 for i = 1, math.min(#new_ids, 20) do some[i] = new_ids[i] end
-return {'ok', #new_ids, number(e[4]), flat, collected, some}
+return {'ok', #new_ids, number(e[4]), flat, collected, some, e[5] or m.id8}

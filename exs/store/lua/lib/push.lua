@@ -12,12 +12,12 @@ local function refuse(m, now)
     if e[4] == '1' then return {'archived'} end
     if not m.into and (e[1] ~= m.user or e[2] ~= m.source) then return {'taken', e[1], e[2]} end
   end
-  local s = redis.call('HMGET', STAGE .. m.name, 'push', 'at')
+  local s = redis.call('HMGET', STAGE .. m.name, 'push', 'at', 'batch')
   if s[1] and s[1] ~= m.push then
     if not m.first then return {'lost'} end
     local left = m.lock - (now - number(s[2]))
     return left > 0 and {'busy', left} or {'stale'}
-  elseif not s[1] and not m.first then
+  elseif not m.first and number(s[3]) ~= m.batch then -- it is gone, or has a hole: the last batch must not commit it
     return {'lost'}
   end
 end
@@ -71,7 +71,7 @@ local function queue_for(place, name, shape)
 end
 
 local function save_stage(m, place, now)
-  local f = {'push', m.push, 'at', now, 'base', place.base, 'count', place.count,
+  local f = {'push', m.push, 'at', now, 'batch', m.batch + 1, 'base', place.base, 'count', place.count,
     'segment', place.segment, 'queues', place.queues}
   for _, queue in ipairs(place.made) do
     f[#f + 1] = 'q:' .. queue
