@@ -108,3 +108,15 @@ def test_a_log_that_is_no_file_does_not_block_the_agent(fleet: Fleet, kind: str)
     os.mkfifo(row.log) if kind == "fifo" else Path(row.log).mkdir()
     fleet.both("logs", first, code=2)
     assert fleet.exs_bytes("logs", second) == b"mine\n"
+
+
+def test_a_record_that_is_no_file_does_not_block_the_agent(fleet: Fleet) -> None:
+    fleet.node("a")
+    first, second = fleet.push("print", "mine", jobs=2)
+    row = fleet.wait_state(first, S.DONE)
+    fleet.wait_state(second, S.DONE)
+    params = Path(row.log).with_name("param.json")
+    params.unlink()
+    os.mkfifo(params)
+    fleet.both("logs", first, code=2)
+    assert fleet.exs_bytes("logs", second) == b"mine\n"

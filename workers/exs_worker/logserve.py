@@ -19,7 +19,8 @@ from exs.paths import RunDir, safe_file_name
 from exs.rows import JobRow
 from exs.store.logs import LogChunk, LogRequest
 from exs.store.store import Store
-from exs_worker.rundir import working_directory
+from exs_worker import plainfile
+from exs_worker.rundir import MOST, working_directory
 
 log = logging.getLogger("exs.worker")
 
@@ -113,7 +114,6 @@ def _logs(files: RunDir, command: str) -> list[Path]:
 
 def _belongs(params: str, job: str) -> bool:
     try:
-        with Path(params).open("rb") as file:
-            return bool(json.load(file).get("_job") == job)
+        return bool(json.loads(plainfile.read_end(params, MOST)[0]).get("_job") == job)
     except (OSError, ValueError, AttributeError, RecursionError):
         return False
