@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -146,4 +148,37 @@ def test_f37_a_gibibyte_of_output(fleet: Fleet, end: str) -> None:
     assert fleet.exs_bytes("logs", "--tail", "1", "work/0") == b"the end\n"
     (peak,) = [line.split() for line in Path(f"/proc/{slot}/status").read_text().splitlines() if "VmHWM" in line]
     assert int(peak[1]) * 1024 < 150 * MIB
+    fleet.check()
+
+
+def test_a_slot_that_a_full_redis_forgot_hears_a_cancel(fleet: Fleet) -> None:
+    """It cannot register anew, and what the renewal carries counts all the same."""
+    fleet.node("a", EXS_RECONNECT="3600")  # so long it does not listen again
+    (job,) = fleet.push("until", fleet.root / "go")
+    fleet.wait_running(job)
+    client = fleet.server.client()
+    client.client_kill_filter(_type="pubsub")
+    fleet.wait(lambda: not client.pubsub_channels("rq:pubsub:*"), "nobody listens")
+    client.config_set("maxmemory", 1)
+    client.delete(*client.keys("rq:worker:*"))
+    fleet.store.cancel([job], kill=True)
+    fleet.wait_state(job, S.CANCELED)
+    client.config_set("maxmemory", 0)
+    fleet.check()
+
+
+def test_a_slot_that_starts_beside_a_full_redis_waits(fleet: Fleet) -> None:
+    """It says why once, stays, and takes jobs when there is memory again."""
+    client = fleet.server.client()
+    node = fleet.node("a")
+    (first,) = node.slots()
+    client.config_set("maxmemory", 1)
+    os.kill(first, signal.SIGKILL)
+    (slot,) = fleet.wait(lambda: [pid for pid in node.slots() if pid != first], "another slot")
+    node.wait_for("has no memory left")
+    client.config_set("maxmemory", 0)
+    (job,) = fleet.push()
+    fleet.wait_state(job, S.DONE)
+    assert node.slots() == [slot]
+    assert node.text().count("has no memory left") == 1 and "Traceback" not in node.text()
     fleet.check()

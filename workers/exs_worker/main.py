@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
+import select
 import signal
 import sys
-import time
 from types import FrameType
-
-import redis
 
 from exs import paths, settings
 from exs.errors import ExsError, RedisUnreachable
+from exs.store.connect import sentences
 from exs.store.store import open_store
 from exs_worker import proctree
 from exs_worker.config import EXIT_BUG, EXIT_GPU, EXIT_TAKEN, HAND_BACK, SlotConfig
@@ -50,18 +49,21 @@ def run(config: SlotConfig) -> int:
     store = open_store(given.redis_url, given)
     spool = Spool(paths.state_dir(configured=given.state_dir).spool)
     contact = Contact(lambda: None)
+    slot: Slot | None = None
     while not leaving.asked:
         try:
-            store.ping()
-            contact.made()
-            slot = Slot(store, given, config, place, spool, lambda: leaving.asked)
-            slot.work(logging_level="WARNING")
+            with sentences(given.redis_url):  # RQ's own calls among them
+                store.ping()
+                if slot is None:
+                    contact.made()
+                    slot = Slot(store, given, config, place, spool, lambda: leaving.asked)
+                slot.work(logging_level="WARNING")
             return EXIT_GPU if slot.lost else 0 if slot.stopped else EXIT_BUG
         except RedisUnreachable as error:
             contact.lost(error)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            log.warning("cannot register slot=%s: %s", config.name, settings.masked_url(str(error)))
-        time.sleep(given.timing.reconnect)
+        if select.select([config.lifeline], [], [], given.timing.reconnect)[0]:
+            log.warning("the agent is gone: slot=%s leaves", config.name)
+            return 0
     return 0
 
 

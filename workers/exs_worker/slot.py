@@ -63,7 +63,7 @@ class Slot(RqSide):
         self._lost = ""
         self._broken_gpu = partial(failed_of, config.locks, config.gpu_errors)
         self._keeper = Keeper(
-            store, self._offer, self._timing, config.lifeline, self.wake, self.register_birth, self.agent_died
+            store, self._offer, self._timing, config.lifeline, self.wake, self.announce, self.agent_died
         )
 
     # ------------------------------------------------------------ RQ's loop
@@ -125,7 +125,7 @@ class Slot(RqSide):
         if outcome.failure is Failure.ERROR and (why := self._broken_gpu()):
             self._lose(claim, why)
             return
-        self._deliver(claim, outcome)
+        self._deliver(claim, outcome, ahead=not attempt.stuck)
         self._state = WorkerStatus.IDLE
         self._sit_out(attempt.stuck)
 
@@ -184,8 +184,10 @@ class Slot(RqSide):
             self._specs.clear()
         self._specs[key] = spec
 
-    def _deliver(self, claim: Claim, outcome: Outcome) -> None:
-        self._delivery.deliver(Spooled(claim.job, claim.attempt, self._offer, outcome), self._finish)
+    def _deliver(self, claim: Claim, outcome: Outcome, ahead: bool = True) -> None:
+        """`ahead`: claim the next job with it, which must then begin at once: nobody renews its lease before."""
+        send = self._finish_and_claim if ahead else partial(hand_over, self._store)
+        self._delivery.deliver(Spooled(claim.job, claim.attempt, self._offer, outcome), send)
 
     def _lose(self, claim: Claim, why: str) -> None:
         """The job crashed because its GPU did: leave, and it runs elsewhere as one that was lost with its slot."""
@@ -193,7 +195,7 @@ class Slot(RqSide):
         self._lost = why
         self._stop_requested = True
 
-    def _finish(self, item: Spooled) -> Fenced:
+    def _finish_and_claim(self, item: Spooled) -> Fenced:
         if self._stop_requested or item.outcome.requeue:
             return hand_over(self._store, item)
         fence, self._next = self._store.finish_and_claim(
