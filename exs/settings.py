@@ -15,6 +15,8 @@ from typing import Any
 from exs.errors import InputError
 
 MIB = 1 << 20
+#: Seconds in which two interrupts are one: `timeout` and `uv run` pass on what the terminal has sent already.
+ONE_PRESS = 0.3
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from exs.cli.output import jobs_of
 from exs.cli.progress import Progress
 from exs.errors import RedisUnreachable
 from exs.model import FINAL, JobState
+from exs.settings import ONE_PRESS
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 _LOOK = 0.1
 #: Seconds in which nothing runs and nothing changes, after which we say so.
 _STILL = 15.0
-
-#: Seconds in which two interrupts are one press: `timeout` and `uv run` pass on what the terminal has sent already.
-_ONE_PRESS = 0.3
 
 #: How far the node has been told to go: not to stop, to finish its jobs, to hand them back.
 _GO_ON, _FINISH, _HAND_BACK = range(3)
@@ -118,18 +116,18 @@ class Attendance:
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if now - self._pressed_at > _ONE_PRESS:
+        if now - self._pressed_at > ONE_PRESS:
             self._interrupts += 1
             self._pressed_at = now
 
     def _pass_on(self) -> None:
-        """Hear what the person wants and tell the node, one step per look: two signals at once would arrive as one."""
+        """Hear what the person wants and tell the node."""
         if self._interrupts:
             self._interrupts -= 1
             self._interrupt()
         if self._told < self._wanted:
-            self._told += 1
-            self._node.stop()
+            self._told = self._wanted
+            self._node.stop(now=self._wanted == _HAND_BACK)
 
     def _interrupt(self) -> None:
         """Ctrl-C: first ask, where somebody can answer; else finish; the next one hands back."""

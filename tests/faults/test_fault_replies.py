@@ -207,7 +207,7 @@ def test_a_slot_makes_the_call_again_whose_reply_was_lost(fleet: Fleet, script: 
     if script == "release":
         os.kill(node.pid, signal.SIGTERM)
         node.wait_for("once more hands back")
-        os.kill(node.pid, signal.SIGTERM)
+        node.hand_back()
         assert node.agent is not None and node.agent.wait(20) == 0
         assert [fleet.row(job).state for job in jobs] == [S.QUEUED] * 3
         node.start()

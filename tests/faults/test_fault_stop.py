@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_f12_second_signal_hands_the_job_back_unpunished(fleet: Fleet) -> None:
     fleet.wait_event("family")
     os.kill(node.pid, signal.SIGTERM)
     node.wait_for("once more hands back")
-    os.kill(node.pid, signal.SIGTERM)
+    node.hand_back()
     assert node.agent is not None and node.agent.wait(20) == 0
     row = fleet.row(job)
     assert (row.state, row.lost, row.failure) == (S.QUEUED, 0, "")
@@ -57,3 +58,28 @@ def test_f12_second_signal_hands_the_job_back_unpunished(fleet: Fleet) -> None:
     mended.touch()
     assert fleet.wait_state(job, S.DONE).attempts == 3
     fleet.check()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_comes_twice_is_no_second_one(fleet: Fleet, how: signal.Signals) -> None:
+    """A shell tells a closing terminal's SIGHUP once more, `timeout` its SIGTERM, `uv run` the SIGINT of Ctrl-C."""
+    node = fleet.node("a")
+    (job,) = fleet.push("until", fleet.root / "go")
+    fleet.wait_running(job)
+    os.kill(node.pid, signal.SIGSTOP)
+    os.kill(node.pid, how)
+    os.kill(node.pid, signal.SIGCONT)
+    fleet.wait(lambda: not pending(node.pid), "the first arrives")
+    os.kill(node.pid, how)
+    node.wait_for("once more hands back")
+    (fleet.root / "go").touch()
+    assert node.agent is not None and node.agent.wait(20) == 0
+    assert "stop now" not in node.text()
+    assert (fleet.row(job).state, fleet.row(job).attempts) == (S.DONE, 1)
+    fleet.check()
+
+
+def pending(pid: int) -> bool:
+    """True while a signal has not been delivered to the process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return any(int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd")))

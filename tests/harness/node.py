@@ -139,6 +139,16 @@ class Node:
             self.agent.send_signal(signal.SIGTERM)
         return self.agent.wait(patience)
 
+    def hand_back(self) -> None:
+        """Tell the agent, which was told to stop before, once more: until it has heard, as two at once are one."""
+
+        def heard() -> bool:
+            if self.ended() is None:
+                os.kill(self.pid, signal.SIGTERM)
+            return "stop now" in self.text()
+
+        wait_until(heard, f"{self.name} takes the jobs from its slots", 20)
+
     def power_off(self) -> None:
         """SIGKILL everything of this node, stopped processes included, from the agent down."""
         if self.agent is None:

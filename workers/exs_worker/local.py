@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from exs.errors import ExsError, InputError
 from exs.model import Resources
 from exs.settings import Settings
 from exs_worker import plainfile, proctree
+from exs_worker.config import FINISH, HAND_BACK
 from exs_worker.devices import Discovery
 from exs_worker.serve import serve
 from exs_worker.slotplan import SlotPlan, plan_slots
@@ -98,10 +98,10 @@ class LocalNode:
         os.set_blocking(said_read, False)
         return cls(pid, said_read, life_write)
 
-    def stop(self) -> None:
-        """First call: finish running jobs and leave; second: hand them back."""
+    def stop(self, now: bool) -> None:
+        """Leave when the running jobs are finished, or `now`: hand them back."""
         if self.alive():
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, HAND_BACK if now else FINISH)
 
     def alive(self) -> bool:
         """True until the agent and its slots have left."""
