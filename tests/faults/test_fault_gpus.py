@@ -193,3 +193,20 @@ def test_the_processes_of_a_job_are_no_strangers(fleet: Fleet, devices: Gpus) ->
     assert {fleet.wait_state(job, S.DONE).attempts for job in again} == {1}
     assert "gets no job" not in node.text()
     assert fleet.store.audit() == [] == fleet.witness.living()
+
+
+def test_an_agent_whose_gpu_is_taken_sleeps_meanwhile(
+    fleet: Fleet, devices: Gpus, stranger: subprocess.Popen[bytes]
+) -> None:
+    """It is woken when that changes; to look again and again would take a share of a core for days."""
+    devices.now(processes={devices.first: [stranger.pid]})
+    node = devices.node(fleet, "a", slots=1, EXS_GPU_CHECK="60")
+    node.wait_for("gets no job")
+    status = Path(f"/proc/{node.pid}/task/{node.pid}/status")
+    seen: list[list[str]] = []
+
+    def asleep() -> bool:
+        seen.append([line for line in status.read_text().splitlines() if "ctxt_switches" in line])
+        return len(seen) > 20 and seen[-1] == seen[-20]
+
+    fleet.wait(asleep, "20 looks in which the agent does nothing")

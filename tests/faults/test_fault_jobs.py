@@ -12,7 +12,7 @@ from exs.model import JobState
 from exs.settings import MIB
 from harness.cgroup import cgroup
 from harness.fleet import Fleet
-from harness.node import gpus
+from harness.node import ROOT, gpus
 from slotprocess import gone, wait_until
 
 S = JobState
@@ -174,3 +174,51 @@ def test_f18_a_job_that_ignores_every_signal_is_ended(fleet: Fleet, verb: str) -
     assert not fleet.witness.living()
     assert "SIGKILL" in row.detail
     fleet.check()
+
+
+def test_no_job_is_leased_while_a_process_cannot_be_ended(fleet: Fleet) -> None:
+    """A job that is queued already stays there: leased to a slot that waits, it would be lost for nothing."""
+    go, hung = fleet.root / "go", fleet.root / "hung"
+    fake = fleet.root / "fake"
+    fake.mkdir()
+    # Signals that do nothing, in the slot, as for a process that hangs in the kernel.
+    (fake / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "if sys.orig_argv[1:2] == ['-c'] and 'exs_worker.main' in sys.orig_argv[2]:\n"
+        "    from exs_worker import supervise\n"
+        "    supervise.STUCK_AFTER, send = 0.3, signal.pidfd_send_signal\n"
+        f"    signal.pidfd_send_signal = lambda fd, number: os.path.exists({str(hung)!r}) or send(fd, number)\n"
+    )
+    node = fleet.node("a", PYTHONPATH=os.pathsep.join(map(str, (fake, ROOT, ROOT / "workers"))))
+    job, waits = fleet.push("daemons", "until", go, jobs=2)
+    fleet.wait_running(job)
+    fleet.wait_event("family")
+    hung.touch()
+    go.touch()
+    node.wait_for("stuck: slot=")
+    assert (fleet.row(waits).state, fleet.row(waits).attempts) == (S.QUEUED, 0)
+    hung.unlink()
+    for pid in fleet.witness.living():
+        os.kill(pid, signal.SIGKILL)
+    assert fleet.wait_state(waits, S.DONE).attempts == 1
+    fleet.check()
+
+
+@pytest.mark.root
+def test_a_slot_that_cannot_be_started_is_started_later(fleet: Fleet) -> None:
+    """A job took every process that the user may have: that ends with it, and must not end the agent."""
+    with cgroup("pids", 500) as group:
+        node = fleet.node("a", prefix=group.prefix)
+        (slot,) = node.slots()
+        os.kill(node.pid, signal.SIGSTOP)
+        os.kill(slot, signal.SIGKILL)
+        wait_until(lambda: gone(slot), "the end of the slot")
+        group.set("pids.max", "1")
+        os.kill(node.pid, signal.SIGCONT)
+        node.wait_for("cannot start a slot")
+        group.set("pids.max", "500")
+        (job,) = fleet.push()
+        assert fleet.wait_state(job, S.DONE).attempts == 1
+        assert "Traceback" not in node.text()
+        fleet.check()
+        node.power_off()

@@ -11,7 +11,7 @@ import pytest
 from exs.model import JobState
 from exs.store.scripts import sha
 from harness.fleet import Fleet
-from harness.node import Node
+from harness.node import Node, gpus
 from slotprocess import gone, wait_until
 
 S = JobState
@@ -191,3 +191,36 @@ def test_a_node_that_leaves_while_redis_is_away_leaves_its_outcome(fleet: Fleet)
     node.start()
     assert fleet.wait_state(job, S.DONE).attempts == 1
     fleet.check()
+
+
+def test_a_slot_that_outlived_its_agent_is_killed(fleet: Fleet) -> None:
+    """Nobody adopts its job: the agent that waits for its GPU ends that first, and puts the job back at once."""
+    go, (gpu,) = fleet.root / "go", gpus(1)
+    node = fleet.node("a", "--gpus", gpu)
+    (job,) = fleet.push("daemons", "until", go, lost_after=600)
+    first = fleet.wait_running(job)
+    fleet.wait_event("family")
+    (slot,) = node.slots()
+    kill(node.pid)
+    node.wait_for("the agent is gone")
+    node.start("--gpus", gpu, slots=0)
+    node.wait_for(f"wait for gpu{gpu}: process {slot} has it")
+    kill(slot)
+    fleet.wait_running(job, 2)
+    assert not fleet.witness.living(first.attempt)
+    go.touch()
+    assert fleet.wait_state(job, S.DONE).lost == 1
+    fleet.wait_gone("")
+    assert fleet.store.audit() == []
+
+
+def test_a_slot_that_waits_for_redis_leaves_with_its_agent(fleet: Fleet) -> None:
+    """It has no lease and no job: what should it wait for, with a GPU in its hands?"""
+    node = fleet.node("a")
+    (first,) = node.slots()
+    fleet.server.kill()
+    kill(first)
+    (slot,) = fleet.wait(lambda: [pid for pid in node.slots() if pid != first], "another slot")
+    node.wait_for("cannot reach Redis")
+    kill(node.pid)
+    wait_until(lambda: gone(slot), "the slot leaves")

@@ -17,18 +17,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 
-from exs.errors import EXIT_REFUSED, RedisUnreachable
-from exs.settings import Settings
+from exs.errors import EXIT_REFUSED, ExsError, RedisUnreachable
+from exs.settings import ONE_PRESS, Settings
 from exs.store.store import Store
 from exs_worker import janitor, proctree
 from exs_worker.config import EXIT_GPU, EXIT_TAKEN, FINISH, HAND_BACK
 from exs_worker.devices import DeviceError, open_nvml
 from exs_worker.gpulock import GpuLock
 from exs_worker.gpuwatch import GpuWatch, Unusable
+from exs_worker.leftovers import Leftovers
 from exs_worker.logserve import LogServer
 from exs_worker.seat import FIRST_WAIT, NodeConfig, Seat
 from exs_worker.spool import Spool
-from exs_worker.supervise import STUCK_AFTER
 
 log = logging.getLogger("exs.worker")
 
@@ -58,10 +58,9 @@ class Agent:
     _dead: dict[str, str] = field(default_factory=dict)
     _watch: GpuWatch | None = None
     _report_at: float = 0.0
-    _orphans_since: float | None = None
-    _said_stuck: bool = False
     _barren: int = 0
     _stops: int = 0
+    _told_at: float = -ONE_PRESS
 
     def run(self) -> int:
         """Start everything, serve until a signal says stop and every slot has left; returns the exit code."""
@@ -71,6 +70,7 @@ class Agent:
         proctree.become_subreaper()
         janitor.start_up(self.store, self.config.node, self.config.boot, self.spool)
         self._seats = [Seat(plan) for plan in self.config.plans]
+        self._leftovers = Leftovers(self._seats)
         self._watch_gpus()
         logs = LogServer(self.store, self.config.node, self.config.workdir)
         logs.start()
@@ -81,7 +81,7 @@ class Agent:
                 self._pass_on(told)
             self._collect()
             self._vacate()
-            clear = self._clear_up()
+            clear = self._leftovers.end()
             if clear:
                 self._report()
             self._fill_seats()
@@ -137,9 +137,12 @@ class Agent:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)  # its byte in the wake-up pipe is all we want
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number in (FINISH, HAND_BACK):
-            self._stops = max(self._stops, 1 if number == FINISH else 2)
-        else:
+        if number == HAND_BACK:
+            self._stops = max(self._stops, 2)
+        elif number in (FINISH, signal.SIGHUP):  # a terminal that closes says so twice, with a shell in between
+            self._stops = max(self._stops, 1)
+        elif time.monotonic() - self._told_at >= ONE_PRESS:
+            self._told_at = time.monotonic()
             self._stops += 1
 
     def _pass_on(self, stop: int) -> None:
@@ -157,6 +160,7 @@ class Agent:
     def _collect(self) -> None:
         """Notice slots that ended, and bury adopted children."""
         slots = {seat.process.pid: seat for seat in self._seats if seat.process}
+        known = self._leftovers.owned()
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -169,6 +173,7 @@ class Agent:
                 os.waitpid(found.si_pid, 0)
             else:
                 self._ended(seat, seat.process.wait())
+                seat.left = self._leftovers.found() - known
 
     def _ended(self, seat: Seat, code: int) -> None:
         seat.process = None
@@ -180,7 +185,6 @@ class Agent:
             return
         if code == EXIT_GPU or failed:
             self._dead[seat.name] = failed or f"a GPU of its slot on {self.config.node} failed"
-            seat.unclean = True
         elif code == 0 or (told and code in (-signal.SIGTERM, -HAND_BACK)):  # told before it could listen
             seat.wait = FIRST_WAIT
             if not told:
@@ -189,29 +193,10 @@ class Agent:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             log.error("slot=%s %s; its processes are ended, its job is put back", seat.name, how)
             self._dead[seat.name] = f"its slot on {self.config.node} died"
-            seat.unclean = True
             seat.wait = FIRST_WAIT if ran > STABLE else min(seat.wait * 2, LONGEST_WAIT)
         if ran > STABLE:
             self._barren = 0
         seat.due = time.monotonic() + (0.0 if ran > STABLE else seat.wait)
-
-    def _clear_up(self) -> bool:
-        """Kill what dead slots left. True when it is gone, or given up: then their seats stay empty (R8)."""
-        left = janitor.end_orphans(seat.process.pid for seat in self._seats if seat.process)
-        now = time.monotonic()
-        if not left:
-            self._orphans_since = None
-            for seat in self._seats:
-                seat.unclean = False
-            return True
-        if self._orphans_since is None:
-            self._orphans_since, self._said_stuck = now, False
-        if now - self._orphans_since < STUCK_AFTER:
-            return False
-        if not self._said_stuck:
-            self._said_stuck = True
-            log.error("stuck: %d processes of dead slots do not end; their GPUs are not used meanwhile", left)
-        return True
 
     def _report(self) -> None:
         """Deliver what slots that ended had finished, then say which of them died; again later if Redis is away."""
@@ -244,15 +229,24 @@ class Agent:
 
     def _fill_seats(self) -> None:
         now = time.monotonic()
-        for seat in self._seats:
-            free = seat.process is None and not seat.unclean and not self._stops
-            if free and now >= seat.due and not self._unusable(seat) and self._gpus_free(seat, now):
-                seat.start(
-                    self.config,
-                    self._lifeline_read,
-                    self.environment,
-                    self._watch.errors(seat.plan) if self._watch else (),
-                )
+        for seat in self._to_fill():
+            if now >= seat.due and self._gpus_free(seat, now):
+                self._fill(seat, now)
+
+    def _to_fill(self) -> list[Seat]:
+        """Seats that want a slot. The others wait for something that wakes us when it changes."""
+        if self._stops:
+            return []
+        return [seat for seat in self._seats if not (seat.process or seat.left or self._unusable(seat))]
+
+    def _fill(self, seat: Seat, now: float) -> None:
+        errors = self._watch.errors(seat.plan) if self._watch else ()
+        try:
+            seat.start(self.config, self._lifeline_read, self.environment, errors)
+        except OSError as error:  # a job has taken every process that we may have, or all memory: that ends with it
+            seat.wait = min(seat.wait * 2, LONGEST_WAIT)
+            seat.due = now + seat.wait
+            log.error("cannot start a slot for %s: %s; try again in %g s", seat.plan.suffix, error.strerror, seat.wait)
 
     def _gpus_free(self, seat: Seat, now: float) -> bool:
         """Look before a process is started for it; what matters is that the slot locks them."""
@@ -260,15 +254,26 @@ class Agent:
         holder = next((pid for pid in holders if pid is not None), None)
         if holder is not None and holder != seat.taken_by:
             log.warning("wait for %s: process %s has it", seat.plan.suffix, holder or "of another user")
-        seat.taken_by = holder
-        seat.due = now if holder is None else now + TAKEN_WAIT
-        return holder is None
+        free = holder is None and (seat.taken_by is None or self._take_over())
+        if free or holder is not None:
+            seat.taken_by = holder
+        seat.due = now if free else now + TAKEN_WAIT
+        return free
+
+    def _take_over(self) -> bool:
+        """Clear up after the slot that had the GPU. When its agent died before it, nobody else does (F5)."""
+        try:
+            janitor.start_up(self.store, self.config.node, self.config.boot, self.spool)
+        except ExsError as error:
+            log.warning("cannot clear up after another slot: %s", error.message)
+            return False
+        return True
 
     def _until_due(self) -> float:
-        waiting = [seat.due for seat in self._seats if seat.process is None and not self._stops]
+        waiting = [seat.due for seat in self._to_fill()]
         if self._ended_slots:
             waiting.append(self._report_at)
-        if self._orphans_since is not None:
+        if self._leftovers.any:
             waiting.append(time.monotonic() + TAKEN_WAIT)
         return max(LOOK, min(waiting) - time.monotonic()) if waiting else 60.0
 

@@ -80,8 +80,8 @@ class GpuWatch(threading.Thread):
         return max(found, key=lambda one: one.broken, default=None)
 
     def errors(self, plan: SlotPlan) -> tuple[int, ...]:
-        """Uncorrected memory errors of each GPU of a slot so far."""
-        return tuple(errors(self._nvml, uuid) for uuid in uuids_of(plan.locks))
+        """Uncorrected memory errors that each GPU of a slot had when it was first looked at. It asks no driver."""
+        return tuple(self._before.get(uuid, 0) for uuid in uuids_of(plan.locks))
 
     def look(self, reported: Mapping[str, str] | None = None) -> None:
         """Look at every GPU once. `reported`: failures that the driver told of."""
@@ -116,7 +116,7 @@ class GpuWatch(threading.Thread):
 
     def _judge(self, uuid: str, reported: str) -> Unusable | None:
         if uuid not in self._before:
-            self._before[uuid] = errors(self._nvml, uuid)
+            self._before[uuid] = _health(self._nvml, uuid).uncorrected
         why = reported or failure(self._nvml, uuid, self._before[uuid])
         if why:
             return Unusable(why, broken=True)
@@ -159,11 +159,6 @@ class GpuWatch(threading.Thread):
         except ExsError:
             return  # the next round says it
         self._publish_at = time.monotonic() + self._period * BELIEVED / 3 if told else float("inf")
-
-
-def errors(nvml: Nvml, uuid: str) -> int:
-    """Uncorrected memory errors of a device so far."""
-    return _health(nvml, uuid).uncorrected
 
 
 def failure(nvml: Nvml, uuid: str, before: int) -> str:

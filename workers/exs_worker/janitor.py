@@ -1,10 +1,9 @@
-"""What an agent clears up when it starts, and when one of its slots has died."""
+"""What an agent clears up when it starts, and when it takes over a GPU from the slot of another."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from exs.model import Fenced
@@ -55,21 +54,6 @@ def report_dead_slots(store: Store, node: str, boot: str) -> None:
     if dead:
         jobs = store.slot_dead(dead, f"its slot on {node} died")
         log.warning("report %d dead slots: %d jobs put back", len(dead), jobs)
-
-
-def end_orphans(keep: Iterable[int]) -> int:
-    """SIGKILL every child of this process but `keep`, with all below them: what dead slots left to us.
-
-    Returns how many were found. The caller repeats it until there are none; zombies are the caller's to collect.
-    """
-    spared = set(keep)
-    orphans = [stat for pid in proctree.children(os.getpid()) if pid not in spared and (stat := proctree.read(pid))]
-    living = [stat for stat in orphans if stat.state not in "ZX"]
-    for stat in living:
-        below = proctree.descendants(stat.proc.pid)
-        for proc in (stat.proc, *(other.proc for other in below)):
-            proctree.send(proc, 9)
-    return len(living)
 
 
 def is_orphan(proc: Proc) -> bool:

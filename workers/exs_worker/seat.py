@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exs_worker.config import SlotConfig
+from exs_worker.proctree import Proc
 from exs_worker.slotplan import SlotPlan
 
 #: A slot that died waits this long before it is started again, doubling while it dies at once.
@@ -47,7 +48,7 @@ class Seat:
     wait: float = FIRST_WAIT
     due: float = 0.0
     taken_by: int | None = None
-    unclean: bool = False  # what its last slot left behind may still live
+    left: set[Proc] = field(default_factory=set)  # what its last slot left behind, while it lives
     leaving: bool = False  # its slot was told to leave when its job is done
     failed: str = ""  # its GPU failed, and its slot was killed for it
 
