@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from exs.model import JobState
@@ -79,7 +80,7 @@ class Auditor(Watchers, Menders):
             names = [records.text(name) for name in self._client.zrange(keys.EXPERIMENTS, 0, -1)]
         lost = set(names) - {experiment.name for experiment in known}
         findings += [f"the record of experiment {name} cannot be read." for name in sorted(lost)]
-        leased = self._members(keys.LEASES), self._members(keys.LATER)
+        leased = list(self._members(keys.LEASES)), list(self._members(keys.LATER))
         for experiment in known:
             findings += self._audit_jobs(experiment.name, *leased)
             findings += self._audit_count(experiment.name)
@@ -88,14 +89,12 @@ class Auditor(Watchers, Menders):
         return findings
 
     def _audit_jobs(self, name: str, leases: Sequence[str], later: Sequence[str]) -> Iterator[str]:
-        jobs = list(self._states(name))
-        places = self._places(name)
+        places = self._places(name)  # of a million jobs 160 MB; their records pass by
         for place, members in (("lease", leases), ("later", later)):
             for member in members:
                 places[member] = _with(places.get(member, ()), place)
-        suspects = [job for job in jobs if not _fits(job.state, places.get(job.id, ()))]
-        for start in range(0, len(suspects), _LOOKS):
-            batch = suspects[start : start + _LOOKS]
+        suspects = (job for job in self._states(name) if not _fits(job.state, places.get(job.id, ())))
+        while batch := list(islice(suspects, _LOOKS)):
             looks = self._call_many([("audit_job", (job.id,)) for job in batch])
             for job, (state, found) in zip(batch, looks, strict=True):
                 label = f"job {job.id} ({name}/{job.place})"
@@ -130,18 +129,18 @@ class Auditor(Watchers, Menders):
                 return None
             return [records.text(queue) for queue in self._client.hkeys(keys.QUEUES + name)]
 
-    def _members(self, key: str) -> list[str]:
+    def _members(self, key: str) -> Iterator[str]:
         """A list or a sorted set, read in pages; nothing of a key of another type."""
-        members: list[str] = []
+        start = 0
         with sentences(self._url):
             kind = self._client.type(key)
             read = {b"list": self._client.lrange, b"zset": self._client.zrange}.get(kind)
             while read is not None:
-                page = read(key, len(members), len(members) + _PAGE - 1)
-                members += map(records.text, page)
+                page = read(key, start, start + _PAGE - 1)
+                yield from map(records.text, page)
+                start += _PAGE
                 if len(page) < _PAGE:
                     break
-        return members
 
     def _audit_count(self, name: str) -> Iterator[str]:
         for _ in range(2):

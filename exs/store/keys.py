@@ -117,8 +117,10 @@ IDLE = "exs:idle:"
 OFFERS = "exs:offers:"
 #: list per SLOT: wake-up tokens. Lives WAKE_TTL.
 WAKE = "exs:wake:"
-#: hash per node: boot, machine, pid, at (ms). Written by the agent when it starts.
+#: hash per node: boot, machine, pid, at (ms). Written by the agent when it starts; read by reap, which ends what
+#: another boot held. Lives NODE_TTL after the last word of any of its slots: containers have a new name each time.
 NODE = "exs:node:"
+NODE_TTL = 7 * 86400
 #: hash: `NODE|GPU` -> `until|why`: GPUs that get no job, as their agents say; believed until that ms.
 UNUSED = "exs:unused"
 #: hash: at (ms of the last reap), since (ms since when the fleet has been in unbroken contact).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from exs.errors import BrokenRecord, ExsError, OtherSchema
+from exs.errors import BrokenRecord, ExsError
 from exs.model import Claim, Fenced, Offer, Outcome, Renewed, Spec
 from exs.store import keys, records, rows
 from exs.store.connect import sentences
@@ -28,20 +28,7 @@ class Holders(Menders):
 
         Returns the name to use: `node`, or `node-<4 hex>` when another machine goes by that name.
         """
-        with sentences(self._url):
-            self._client.setnx(keys.SCHEMA, keys.SCHEMA_VERSION)
-            schema = self._client.get(keys.SCHEMA)
-            if schema is not None and records.text(schema) != keys.SCHEMA_VERSION:
-                raise OtherSchema(records.text(schema), keys.SCHEMA_VERSION)
-            known = self._client.hget(keys.NODE + node, "machine")
-            if known is not None and records.text(known) != machine:
-                node = f"{node}-{machine[:4]}"
-            seconds, _ = self._client.time()
-            self._client.hset(
-                keys.NODE + node,
-                mapping={"boot": boot, "machine": machine, "pid": pid, "at": int(seconds) * 1000},
-            )
-        return node
+        return records.text(self._call("node_up", node, boot, machine, pid))
 
     def forgot(self, node: str) -> bool:
         """True when Redis has no record of a node that registered: it was emptied, or it is another one."""

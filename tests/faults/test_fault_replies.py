@@ -92,6 +92,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "jobs": (nothing, lambda store, scene: store.jobs("e")),
     "mend": (astray, lambda store, scene: mend(store)),
     "mend_marked": (astray, lambda store, scene: store.mend("e")),
+    "node_up": (nothing, lambda store, scene: store.node_up("n", "b", "m", 1)),
     "states": (astray, lambda store, scene: store.misplaced()),
     "points": (nothing, lambda store, scene: store.plan("e", points(1, 2, 99), ME)),
     "push": (nothing, lambda store, scene: store.push("e", SPEC, points(*range(8)), ME)),

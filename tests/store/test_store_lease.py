@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from exs.model import Fenced, JobState, Offer, Outcome, Resources
 from exs.store import keys
 from exs.store.push import new_id
-from store.actors import CANCELED, CRASHED, DONE, Lab
+from store.actors import CANCELED, CRASHED, DONE, Lab, Slot
 
 
 def test_a_claim_repeated_after_a_lost_reply_is_the_same_job(lab: Lab) -> None:
@@ -38,6 +40,25 @@ def test_finishing_twice_is_accepted_once(lab: Lab) -> None:
     assert (row.state, row.result, row.exit_code) == (JobState.DONE, {"loss": 0.5}, 0)
     assert slot.finish(CRASHED) is Fenced.OURS  # the same fence again: the same answer, and nothing is changed
     assert lab.state(claim.job) is JobState.DONE
+    assert lab.store.audit() == []
+
+
+@pytest.mark.parametrize("ends", [lambda slot: slot.finish(CRASHED), Slot.release], ids=["finish", "release"])
+def test_who_was_heard_once_hears_so_again_after_others_had_the_job(lab: Lab, ends: Callable[[Slot], Fenced]) -> None:
+    """The reply is lost, and before the call is repeated another slot has run the job."""
+    lab.push(1, retries=1)
+    first, lost, last = (lab.slot(name) for name in ("first", "lost", "last"))
+    first.must_claim()
+    assert ends(first) is Fenced.OURS
+    lab.hasten()
+    lost.must_claim()
+    lab.store.slot_dead(["lost"], "killed")
+    held = last.must_claim()
+    assert (ends(first), ends(lost)) == (Fenced.OURS, Fenced.FENCED)
+    assert last.finish() is Fenced.OURS
+    assert (ends(first), ends(lost)) == (Fenced.OURS, Fenced.FENCED)
+    row = lab.store.job(held.job)
+    assert (row.state, row.attempts) == (JobState.DONE, 3)
     assert lab.store.audit() == []
 
 

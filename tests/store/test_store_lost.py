@@ -92,6 +92,18 @@ def test_another_machine_of_the_same_name_gets_another_name(lab: Lab) -> None:
     assert lab.store.node_up("n", "b2", "0123456789", 2) == "n"
 
 
+def test_a_node_is_remembered_while_its_slots_speak(lab: Lab) -> None:
+    """A container has a new name each time it starts: its record must not stay for ever."""
+    lab.store.node_up("s1-node", "boot-1", "machine", 1)
+    lab.push(1)
+    slot = lab.slot()
+    for speaks in (slot.must_claim, slot.renew):
+        lab.client.expire(keys.NODE + "s1-node", 10)
+        speaks()
+        assert lab.client.ttl(keys.NODE + "s1-node") > 86400
+    assert not lab.store.forgot("s1-node")
+
+
 def test_a_dead_slot_gives_its_job_back_at_once_and_leaves_the_lists(lab: Lab) -> None:
     lab.push(1)
     dead, other = lab.slot("s1"), lab.slot("s2")

@@ -63,6 +63,7 @@ local function announce()
     redis.call('SADD', RQ_WORKERS, worker)
   end
   redis.call('EXPIRE', worker, WORKER_TTL)
+  redis.call('EXPIRE', NODE .. ARGV[3], NODE_TTL)
 end
 
 local suspended = redis.call('EXISTS', RQ_SUSPENDED) == 1

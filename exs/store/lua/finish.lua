@@ -6,9 +6,7 @@
 -- keys: rq:job exs:leases rq:wip rq:finished|failed|canceled|scheduled exs:later exs:exp exs:attempts rq:worker
 local id, attempt, slot = ARGV[1], ARGV[2], ARGV[3]
 local job = load(id)
-if not job then return 'gone' end
-if job.dn == attempt then return 'ours' end
-if job.at ~= attempt then return 'fenced' end
+if not job or job.at ~= attempt then return not_held(job, attempt) end
 local o = cjson.decode(ARGV[4])
 if o.state == 'CRASHED' and unwanted(job) then o.state, o.failure = 'CANCELED', nil end
 if not REGISTRY[o.state] or not allowed(job, o.state) then return redis.error_reply('EXS a ' .. job.st .. ' job cannot become ' .. o.state) end

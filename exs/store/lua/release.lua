@@ -4,9 +4,7 @@
 -- keys: rq:job exs:leases rq:wip rq:queue rq:canceled exs:ready exs:exp exs:attempts rq:worker
 local id, attempt = ARGV[1], ARGV[2]
 local job = load(id)
-if not job then return 'gone' end
-if job.dn == attempt then return 'ours' end
-if job.at ~= attempt then return 'fenced' end
+if not job or job.at ~= attempt then return not_held(job, attempt) end
 redis.call('DEL', 'exs:none') -- see renew
 local now = now_ms()
 local f = {'ended_at', iso(now), 'fd', ARGV[4], 'dn', attempt}

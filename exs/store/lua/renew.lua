@@ -2,10 +2,10 @@
 -- renew(id, attempt, slot, lease_ms, directory, log) -> {ours|fenced|gone, want, known}
 -- Prolongs a lease. A late lease that nobody ended is taken up again: late is not lost. known = 0 tells a slot
 -- whose registration has expired to register anew.
--- keys: rq:job exs:leases rq:worker
+-- keys: rq:job exs:leases rq:worker exs:node
 local id, attempt, slot = ARGV[1], ARGV[2], ARGV[3]
 local job, worker = RQ_JOB .. id, RQ_WORKER .. slot
-local f = redis.pcall('HMGET', job, 'st', 'at', 'wn', 'nm')
+local f = redis.pcall('HMGET', job, 'st', 'at', 'wn', 'nm', 'nd')
 if f[2] ~= attempt then return {f[1] and 'fenced' or 'gone', '', 1} end
 redis.call('DEL', 'exs:none') -- a first write that frees: later ones pass on a full server without a shebang (M9, R4)
 local now = now_ms()
@@ -17,4 +17,5 @@ if known == 1 then
   redis.call('HSET', worker, 'last_heartbeat', iso(now), 'state', 'busy', 'current_job', id, 'exs_at', attempt)
   redis.call('EXPIRE', worker, WORKER_TTL)
 end
+redis.call('EXPIRE', NODE .. (f[5] or ''), NODE_TTL)
 return {'ours', f[3] or '', known}

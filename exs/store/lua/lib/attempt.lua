@@ -2,13 +2,24 @@
 -- Remembers the attempt that ended last, once, before the next one overwrites it.
 local function remember(job)
   if job.an <= job.hn then return end
-  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 'started_at', 'ended_at', 'fc', 'fd', 'xc', 'dr', 'lg')
+  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 'started_at', 'ended_at', 'fc', 'fd', 'xc', 'dr', 'lg', 'dn')
   local record = {}
-  local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log'}
+  local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log', 'accepted'}
   for i, name in ipairs(names) do if f[i] then record[name] = f[i] end end
   redis.call('RPUSH', ATTEMPTS .. job.id, cjson.encode(record))
   redis.call('LTRIM', ATTEMPTS .. job.id, -HISTORY, -1)
   redis.call('HSET', RQ_JOB .. job.id, 'hn', job.an)
+end
+
+-- ours | fenced | gone: what an attempt that does not hold a job is told. Whose outcome was accepted once hears the same
+-- again, also when others have held the job since (R2).
+local function not_held(job, attempt)
+  if not job then return 'gone' end
+  if job.dn == attempt then return 'ours' end
+  for _, record in ipairs(redis.pcall('LRANGE', ATTEMPTS .. job.id, 0, -1)) do
+    if string.find(record, '"accepted":"' .. attempt .. '"', 1, true) then return 'ours' end
+  end
+  return 'fenced'
 end
 
 -- Frees the slot that held a job, unless it holds another by now. `counted`: RQ's count of jobs that this one adds to,
