@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -61,6 +62,9 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         put(map(safe, ids[len(ids) - pushed.new :]))
     else:
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed)])
+    sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
+    if pushed.new and store.on_disk() is False:
+        note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
 
 
 def push(

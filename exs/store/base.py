@@ -51,6 +51,20 @@ class Base:
             seconds, micro = self._client.time()
         return float(seconds + micro / 1e6)
 
+    def on_disk(self, seconds: float = 1.0) -> bool | None:
+        """Wait until what this connection wrote is synced to Redis's append-only file (R20); False if it is not then.
+
+        None where the server cannot tell: before 7.2, without such a file, or where we may not ask.
+        """
+        wait = min(seconds, self.settings.timing.socket_timeout * 0.75)
+        try:
+            synced, _ = self._client.execute_command("WAITAOF", 1, 0, int(wait * 1000))
+        except redis.ResponseError:
+            return None
+        except redis.RedisError:
+            return False
+        return bool(synced)
+
     def ping(self) -> None:
         """Raises RedisUnreachable when there is no answer."""
         with sentences(self._url):

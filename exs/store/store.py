@@ -11,7 +11,7 @@
                 health                                                                health.py
     gpus        gpus_unused  unused_gpus                                          gpus.py
     logs        ask_log  next_log_request  answer_log                                 logs.py
-    all         now  ping                                                             base.py
+    all         now  ping  on_disk                                                    base.py
 
 Every change of state is one Lua script in `lua/`, atomic, idempotent under an id its caller chose, and timed by
 Redis alone. Errors are ExsErrors: RedisUnreachable, RedisRefused, NotFound, InputError, Refused, BrokenRecord.

@@ -73,6 +73,18 @@ def test_f23_the_tail_of_the_append_only_file_is_torn(tmp_path: Path) -> None:
     assert len(seen) > 3 and {len(states) for states in seen} == {0, 3}
 
 
+@pytest.mark.parametrize("synced", [True, False])
+def test_push_waits_for_the_disk_where_redis_can_tell(fleet: Fleet, synced: bool) -> None:
+    """R20: from 7.2 on. What is not yet on disk is said, and is no failure; what cannot be told is not mentioned."""
+    client = fleet.server.client()
+    client.config_set("appendfsync", "everysec" if synced else "no")
+    tells = "waitaof" in client.command_list()
+    _, said = fleet.both("push", "--name", "work", "--", "true", "x=1,2")
+    assert ("not yet on the disk of Redis" in said) == (tells and not synced)
+    assert len(fleet.rows()) == 2
+    fleet.check()
+
+
 @contextmanager
 def long_script(server: RedisServer) -> Iterator[None]:
     """Somebody's script runs meanwhile; after a second of it Redis answers BUSY to everybody else."""

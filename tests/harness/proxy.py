@@ -75,9 +75,10 @@ class Proxy:
         self._thread.join(10)
 
     def _end(self) -> None:
-        for task in asyncio.all_tasks():
+        tasks = asyncio.all_tasks()
+        for task in tasks:
             task.cancel()
-        self._loop.call_soon(self._loop.stop)
+        asyncio.gather(*tasks, return_exceptions=True).add_done_callback(lambda done: self._loop.stop())
 
     def _call(self, step: Callable[[], Any]) -> None:
         done = threading.Event()
