@@ -9,7 +9,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +151,19 @@ def scene(server: RedisServer, before: Callable[[Scene], None]) -> Scene:
     return made
 
 
+def timeless(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without what differs between two runs."""
+    earlier = [timeless(past) for past in row.get("history", ())]
+    detail = re.sub(r"for \d+ s", "for so long", row.get("detail", ""))
+    return {**{name: row[name] for name in row.keys() - MOMENTS}, "history": earlier, "detail": detail}
+
+
 def seen(scene: Scene) -> Any:
     """All that anybody can see of the queue, but for moments and names drawn by lot."""
     store = scene.lab.store
     rows = [store.job(row.id) for row in store.jobs("e")]
-    shown = [{name: value for name, value in vars(row).items() if name not in MOMENTS} for row in rows]
-    for row in shown:
-        row["history"] = [replace(past, started_at=0.0, ended_at=0.0) for past in row["history"]]
-    experiments = [{**vars(row), "id": "", "created_at": 0.0} for row in store.experiments()]
+    shown = [timeless(asdict(row)) for row in rows]
+    experiments = [timeless(asdict(row)) for row in store.experiments()]
     slots = [(row.name, row.state, row.index, row.done, row.failed) for row in store.workers()]
     client = scene.lab.client
     numbers = {job: str(number) for number, job in enumerate(scene.ids)}
