@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -48,8 +49,8 @@ def run_first(sweep: Sweep, plan: SlotPlan) -> int:
     try:
         outcome = _interruptible(attempt)
     finally:
-        tee.finish()
         stat.restore()
+        tee.finish()
     return _report(job.name, outcome)
 
 
@@ -73,7 +74,8 @@ def _claim(sweep: Sweep, job: NewJob) -> Claim:
 
 
 def _interruptible(attempt: Attempt) -> Outcome:
-    """Run it; Ctrl-C ends it as a cancel would, a second one at once."""
+    """Run it; Ctrl-C ends it as a cancel would, a second one at once. So do SIGTERM and a terminal that closes: in a
+    session of its own, the job would run on without us."""
     wake, interrupt = os.pipe()
     presses = 0
 
@@ -83,11 +85,14 @@ def _interruptible(attempt: Attempt) -> Outcome:
         attempt.request_stop("cancel" if presses == 1 else "kill")
         os.write(interrupt, b".")
 
-    before = signal.signal(signal.SIGINT, stop)
+    nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    numbers = (signal.SIGINT, signal.SIGTERM, *(() if nohup else (signal.SIGHUP,)))
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         return attempt.run(wake)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         os.close(wake)
         os.close(interrupt)
 
@@ -141,8 +146,9 @@ class _Tee(threading.Thread):
         self._offset = 0
 
     def run(self) -> None:
-        while not self._over.wait(_LOOK):
-            self._copy()
+        with contextlib.suppress(OSError):  # whoever reads it has gone, which `finish` tells the main thread
+            while not self._over.wait(_LOOK):
+                self._copy()
 
     def finish(self) -> None:
         """Copy what is left."""

@@ -10,6 +10,7 @@ import pytest
 
 from cli.lab import Exs, wait_for
 from exs.store.store import Store
+from exs_worker import proctree
 
 
 @pytest.fixture
@@ -64,12 +65,15 @@ def test_what_was_debugged_runs_nevertheless(exs: Exs, store: Store) -> None:
     assert len(list(exs.cwd.glob("output/*"))) == 2, "the run finds the directory that was debugged in"
 
 
-def test_an_interrupt_ends_it(alone: Exs) -> None:
-    write(alone, a="echo begun; sleep 1000 & touch begun; wait")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_it(alone: Exs, how: signal.Signals) -> None:
+    write(alone, a="echo begun; sleep 1000 & echo $! > begun; wait")
     process = alone.start("run", "-d", "--cpus", "1", "s.yaml")
-    wait_for((alone.cwd / "begun").exists, "the job")
-    process.send_signal(signal.SIGINT)
+    begun = alone.cwd / "begun"
+    wait_for(lambda: begun.exists() and begun.read_text(), "the job")
+    process.send_signal(how)
     out, err = process.communicate(timeout=30)
+    assert proctree.read(int(begun.read_text())) is None
     assert process.returncode == 130
     assert out == b"begun\n" and b"CANCELED" in err
 
@@ -85,3 +89,16 @@ def test_a_program_that_is_not_there_is_one_sentence(alone: Exs, tmp_path: Path)
     write(alone, a="./nothere {x}")
     _, err = debug(alone, code=1)
     assert "nothere" in err and len(err.splitlines()) <= 2
+
+
+def test_a_reader_that_has_gone_leaves_stat_json_as_it_was(alone: Exs) -> None:
+    """`exs run -d | head`: the job ends, and does not count as done."""
+    write(alone, a="seq 100000; touch ended")
+    process = alone.start("run", "-d", "--cpus", "1", "s.yaml")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    said = process.stderr.read().decode()
+    process.wait(30)
+    assert "Traceback" not in said
+    assert (alone.cwd / "ended").exists()
+    assert not (alone.cwd / "output" / "X_1" / "stat.json").exists()
