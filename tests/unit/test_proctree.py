@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -127,3 +128,37 @@ def test_a_process_that_no_signal_ends_is_reported(monkeypatch: pytest.MonkeyPat
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.root
+def test_a_process_that_proc_hides_is_not_gone() -> None:
+    """On many clusters /proc shows a user his own processes alone: nobody else's slot is dead for that."""
+    if os.geteuid() != 0:
+        pytest.skip("to hide processes needs root")
+
+    def body(pid: int, start: int) -> list[bool]:
+        libc = ctypes.CDLL(None, use_errno=True)
+        alone, mount = 0x00020000, ["mount", "-t", "proc", "-o", "hidepid=2", "proc", "/proc"]
+        if libc.unshare(alone) or subprocess.run(["mount", "--make-rprivate", "/"]).returncode:
+            return []
+        if subprocess.run(mount).returncode:
+            return []
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+        proc = Proc(pid, start)
+        return [proctree.read(pid) is None, proctree.gone(proc), proctree.gone(Proc(1 << 22, 1))]
+
+    child = started(["sleep", "60"])
+    try:
+        stat = proctree.read(child.pid)
+        assert stat is not None
+        seen = in_slot_process(body, *stat.proc)
+        if not seen:
+            pytest.skip("no mount name space to be had here")
+        assert seen == [True, False, True]
+        assert not proctree.gone(stat.proc) and proctree.gone(Proc(child.pid, stat.proc.start + 1))
+    finally:
+        child.kill()
+        child.wait()
+    assert proctree.gone(stat.proc) and proctree.gone(Proc(0, 0))

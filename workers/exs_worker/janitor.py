@@ -49,7 +49,7 @@ def report_dead_slots(store: Store, node: str, boot: str) -> None:
     dead = [
         row.name
         for row in store.workers()
-        if row.node == node and row.boot == boot and not proctree.alive(Proc(row.pid, row.pid_start))
+        if row.node == node and row.boot == boot and proctree.gone(Proc(row.pid, row.pid_start))
     ]
     if dead:
         jobs = store.slot_dead(dead, f"its slot on {node} died")

@@ -63,6 +63,20 @@ def alive(proc: Proc) -> bool:
     return stat is not None and stat.proc == proc and stat.state not in "ZX"
 
 
+def gone(proc: Proc) -> bool:
+    """True when the process has certainly ended; False also where /proc does not show it to us (hidepid)."""
+    stat = read(proc.pid)
+    if stat is not None:
+        return stat.proc != proc or stat.state in "ZX"
+    try:
+        os.kill(proc.pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return proc.pid <= 0  # no process but a group: what was recorded is no pid
+
+
 def send(proc: Proc, signum: int) -> bool:
     """Signal exactly this process; False when it is gone, its pid has a new owner, or we may not."""
     try:
