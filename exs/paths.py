@@ -108,7 +108,7 @@ def machine_id() -> str:
             text = Path(source).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
             continue
-        if text:
+        if text and text != "uninitialized":  # which an image of a system says until its first boot
             return text
     return os.uname().nodename
 

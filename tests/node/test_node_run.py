@@ -47,3 +47,12 @@ def test_a_run_whose_slots_die_at_their_start_ends(fleet: Fleet) -> None:
     assert run.returncode == 1, (out, said)
     assert b"slots of this machine die before they take a job" in said and b"Traceback" not in said
     assert not fleet.witness.seen()
+
+
+def test_a_state_directory_that_cannot_be_is_one_sentence(fleet: Fleet) -> None:
+    """For a worker and for the one in a run."""
+    nowhere = "/proc/nowhere"
+    said = fleet.exs("worker", "--cpus", "1", code=2, EXS_STATE_DIR=nowhere)
+    assert nowhere in said and "EXS_STATE_DIR" in said
+    _, said = fleet.both(*run_words(fleet), code=1, EXS_STATE_DIR=nowhere)
+    assert nowhere in said and "EXS_STATE_DIR" in said

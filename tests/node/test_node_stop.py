@@ -9,6 +9,8 @@ import signal
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from exs.model import JobState
 from harness.fleet import Fleet
 
@@ -101,3 +103,14 @@ def test_a_slot_that_is_told_to_leave_while_it_registers_leaves(fleet: Fleet) ->
     assert node.agent is not None and node.agent.wait(20) == 0
     assert fleet.store.workers() == []
     fleet.check()
+
+
+@pytest.mark.root
+def test_a_worker_in_a_container_is_not_taken_for_dead(fleet: Fleet) -> None:
+    """It has pids of its own, and shares the state directory with the machine around it."""
+    if os.geteuid() != 0:
+        pytest.skip("a name space of pids needs root")
+    node = fleet.node("a", prefix=("unshare", "--pid", "--fork", "--mount-proc", "--kill-child"))
+    (note,) = fleet.wait(lambda: list(node.home.rglob("agents/[0-9]*")), "its file")
+    assert "no worker runs" in fleet.exs("worker", "stop", EXS_STATE_DIR=node.env["EXS_STATE_DIR"])
+    assert note.exists()

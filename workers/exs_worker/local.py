@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections import Counter
@@ -18,6 +19,8 @@ from exs_worker.config import FINISH, HAND_BACK
 from exs_worker.devices import Discovery
 from exs_worker.serve import serve
 from exs_worker.slotplan import SlotPlan, plan_slots
+
+log = logging.getLogger("exs.worker")
 
 
 def local_plans(discovery: Discovery, wanted: Sequence[str], visible: str | None) -> list[SlotPlan]:
@@ -91,6 +94,8 @@ class LocalNode:
                 code = serve(settings, plans, (pool,), only=only, lifeline=life_read, quiet=True)
             except ExsError as error:
                 print(error, file=sys.stderr, flush=True)
+            except Exception:  # nobody else would say it
+                log.exception("the workers of this run have failed")
             finally:
                 os._exit(code)
         os.close(said_write)

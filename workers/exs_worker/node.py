@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from exs.errors import InputError
 from exs_worker import proctree
 from exs_worker.config import FINISH, HAND_BACK
 from exs_worker.proctree import Proc
@@ -20,25 +21,35 @@ def boot_id() -> str:
 
 
 class Agents:
-    """The agents of this user on this machine: one file each, named after its pid and holding its start time."""
+    """The agents of this user on this machine: one file each, which is named after its pid and holds its start time.
+
+    A container that shares the directory has pids of its own, so the name ends in the `boot_id` by which they count.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._boot = boot_id()
 
     def register(self) -> Path:
-        """Note this process; the file is removed when it leaves, and ignored when it has died."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Note this process; the file is removed when it leaves, and ignored when it has died. Raises InputError."""
         stat = proctree.read(os.getpid())
-        path = self._root / str(os.getpid())
-        path.write_text(str(stat.proc.start if stat else 0), encoding="ascii")
+        path = self._root / f"{os.getpid()}@{self._boot}"
+        try:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_text(str(stat.proc.start if stat else 0), encoding="ascii")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path}, by which exs worker stop finds this worker: {error.strerror}.",
+                "Set EXS_STATE_DIR to a directory that can be written.",
+            ) from None
         return path
 
     def running(self) -> list[Proc]:
         """Agents that live; files of dead ones are removed."""
         found = []
-        for path in self._root.glob("[0-9]*"):
+        for path in self._root.glob(f"*@{self._boot}"):
             try:
-                proc = Proc(int(path.name), int(path.read_text(encoding="ascii")))
+                proc = Proc(int(path.name.partition("@")[0]), int(path.read_text(encoding="ascii")))
             except (ValueError, OSError):
                 continue
             if proctree.alive(proc):

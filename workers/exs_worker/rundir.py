@@ -136,12 +136,13 @@ def _write_new(path: str, text: str) -> bool:
     except FileExistsError:
         return False
     try:
-        plainfile.write_all(fd, text.encode("utf-8"))
+        try:
+            plainfile.write_all(fd, text.encode("utf-8"))
+        finally:
+            os.close(fd)  # NFS says here that its disk is full
     except OSError:
         os.unlink(path)
         raise
-    finally:
-        os.close(fd)
     return True
 
 
