@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from exs.model import JobState
-from exs.store import keys, records, rows
+from exs.store import keys, records
 from exs.store.connect import sentences
 from exs.store.look import Watchers
 from exs.store.mend import Menders
@@ -64,9 +64,12 @@ class Auditor(Watchers, Menders):
         return findings + self.misplaced()
 
     def quarantine(self) -> list[str]:
-        """Ids of what stood in a queue of ours and is no job of ours, some of them."""
-        with sentences(self._url):
-            return [records.text(job) for job in self._client.zrange(keys.QUARANTINE, 0, _NAMED - 1)]
+        """Ids of what stood in a queue of ours, is no job of ours and is still there, some of them."""
+        with sentences(self._url), self._client.pipeline(transaction=False) as pipe:
+            met = self._client.zrange(keys.QUARANTINE, 0, -1)
+            for job in met:
+                pipe.exists(keys.RQ_JOB.encode() + job)
+            return [records.text(job) for job, there in zip(met, pipe.execute(), strict=True) if there][:_NAMED]
 
     def misplaced(self) -> list[str]:
         """One sentence per job that does not stand in exactly one place, and per count that is wrong.
@@ -144,12 +147,10 @@ class Auditor(Watchers, Menders):
 
     def _audit_count(self, name: str) -> Iterator[str]:
         for _ in range(2):
-            found = self._call("experiments", name)
-            if not found:
+            row = self._named(name)
+            if row is None or sum(row.counts.values()) == row.jobs:
                 return
-            row = rows.experiment_row(found[0])
-            if sum(row.counts.values()) == row.jobs:
-                return
+        assert row is not None
         counts = ", ".join(f"{n} {state.value}" for state, n in row.counts.items() if n)
         yield f"experiment {name} has {row.jobs} jobs, but {counts or 'none'} in its queues and registries."
 

@@ -11,6 +11,9 @@ from exs.settings import Settings
 from exs.store.connect import sentences
 from exs.store.scripts import Arg, Scripts
 
+#: Workers per script call: about 3 ms of Redis.
+_WORKERS = 200
+
 
 class Base:
     """One connection to the queue. Everything it raises is an ExsError."""
@@ -44,6 +47,16 @@ class Base:
         with sentences(self._url):
             reply = self._client.blpop([key], timeout=wait)
         return None if reply is None else bytes(reply[1])
+
+    def _workers(self) -> tuple[float, list[Any]]:
+        """When it is, in ms, and what workers.lua says of each registered worker, once."""
+        found: dict[bytes, Any] = {}
+        cursor: Arg = 0
+        while True:
+            now, cursor, *replies = self._call("workers", cursor, _WORKERS)
+            found.update((reply[0], reply) for reply in replies)
+            if cursor == b"0":
+                return now, list(found.values())
 
     def now(self) -> float:
         """Redis time in seconds since the epoch: the clock of every time in a row."""

@@ -100,8 +100,9 @@ LATER = "exs:later"
 ATTEMPTS = "exs:attempts:"
 HISTORY = 100
 #: zset: ID -> ms. What stood in a queue of ours and is no job of ours, or no longer one that can be read; written by
-#: claim when it meets one, read by audit.
+#: claim when it meets one, read by audit. The last `QUARANTINED`.
 QUARANTINE = "exs:quarantine"
+QUARANTINED = 1000
 #: zset: ID -> ms. Jobs of ours that claim met in a list where their state says they do not belong, for reap.
 ASTRAY = "exs:astray"
 #: hash per NAME: how far a look at all its jobs has come, after RQ's clients moved some. Lives MEND_TTL after a step.

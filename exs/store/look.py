@@ -14,6 +14,8 @@ from exs.store.connect import sentences
 
 #: Rows per script call: about 3 ms of Redis.
 PAGE = 400
+#: Experiments per script call: the same.
+_EXPERIMENTS = 100
 #: Ids per command: a millisecond.
 IDS = 10_000
 
@@ -27,8 +29,12 @@ class Watchers(Base):
     """What lists, tables and waits read."""
 
     def experiments(self) -> list[ExperimentRow]:
-        """Every experiment, oldest first, with its counts; one round trip."""
-        return [rows.experiment_row(reply) for reply in self._call("experiments")]
+        """Every experiment, oldest first, with its counts; one round trip for a hundred."""
+        left, *replies = self._call("experiments", _EXPERIMENTS)
+        calls = ((_EXPERIMENTS, *left[at : at + _EXPERIMENTS]) for at in range(0, len(left), _EXPERIMENTS))
+        for _, *more in self._stream("experiments", calls) if left else ():
+            replies += more
+        return [rows.experiment_row(reply) for reply in replies]
 
     def experiment(self, name_or_id: str) -> ExperimentRow:
         """One experiment by name, by its eight hex digits, or `last`. Raises NotFound, naming those that are close."""
@@ -101,17 +107,21 @@ class Watchers(Base):
 
     def workers(self) -> list[SlotRow]:
         """Every slot that has said something lately, by node and name."""
-        now, *replies = self._call("workers")
+        now, replies = self._workers()
         slots = [rows.slot_row(reply, now / 1000) for reply in replies if not reply[4]]
         return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, len(row.name), row.name))
 
     def _experiment(self, name_or_id: str) -> ExperimentRow | None:
-        found = self._call("experiments", name_or_id)
+        found = self._named(name_or_id)
         if not found and _EXPERIMENT_ID.match(name_or_id):
             with sentences(self._url):
                 name = self._client.hget(keys.IDS, name_or_id)
-            found = self._call("experiments", records.text(name)) if name else []
-        return rows.experiment_row(found[0]) if found else None
+            found = self._named(records.text(name)) if name else None
+        return found
+
+    def _named(self, name: str) -> ExperimentRow | None:
+        _, *replies = self._call("experiments", 1, name)
+        return rows.experiment_row(replies[0]) if replies else None
 
     def _next_index(self, name: str) -> int:
         with sentences(self._url):

@@ -45,7 +45,7 @@ class Menders(Base):
 
     def strangers(self) -> list[Stranger]:
         """Stock RQ workers on queues of ours, by name."""
-        now, *replies = self._call("workers")
+        now, replies = self._workers()
         with sentences(self._url):
             took = dict(self._client.zrange(keys.STRANGERS, 0, -1, withscores=True))
         listening = {reply[0]: reply[4] for reply in replies if reply[4]}

@@ -200,6 +200,20 @@ def test_a_stock_job_in_a_queue_of_ours_is_quarantined_not_run(lab: Lab) -> None
     assert lab.client.zrange(keys.QUARANTINE, 0, -1) == [stranger.id]
     (finding,) = lab.store.audit()
     assert finding.startswith(f"job {stranger.id} is quarantined")
+    stranger.delete()
+    assert lab.store.audit() == []
+
+
+def test_a_flood_of_strangers_does_not_fill_the_quarantine(lab: Lab) -> None:
+    lab.push(1)
+    for number in range(keys.QUARANTINED + 5):
+        lab.client.hset(f"{keys.RQ_JOB}stranger{number}", "data", "x")
+        lab.client.lpush(keys.RQ_QUEUE + "e", f"stranger{number}")
+    slot = lab.slot()
+    assert slot.claim() is None
+    assert slot.must_claim().index == 0
+    assert lab.client.zcard(keys.QUARANTINE) == keys.QUARANTINED
+    assert len(lab.store.audit()) == 20
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,10 @@ local function take(queue)
     junk = junk - 1
     local ours = not f.err and f[1] and (f[1] ~= 'QUEUED' or f[3])
     if ours then redis.call('ZADD', ASTRAY, now, id) end
-    if not ours and redis.call('EXISTS', RQ_JOB .. id) == 1 then redis.call('ZADD', QUARANTINE, now, id) end
+    if not ours and redis.call('EXISTS', RQ_JOB .. id) == 1 then
+      redis.call('ZADD', QUARANTINE, now, id)
+      redis.call('ZREMRANGEBYRANK', QUARANTINE, 0, -QUARANTINED - 1)
+    end
   end
 end
 

@@ -1,13 +1,18 @@
--- experiments(only1, ...) -> {{name, flat fields, queued, running, done, failed, canceled, paused, waiting}, ...}; all without names
--- One look at every experiment and its counts. Writes nothing.
+-- experiments(limit, only1, ...) -> {{names left}, {name, flat fields, queued, running, done, failed, canceled, paused,
+-- waiting}, ...}; all without names
+-- One look at each of the first `limit` experiments and its counts, and the names of the others. Writes nothing.
 -- keys read: exs:experiments exs:exp exs:queues rq:queue rq:wip rq:finished rq:failed rq:canceled rq:deferred
 local function count(command, key)
   local n = redis.pcall(command, key)
   return type(n) == 'number' and n or 0
 end
-local names = #ARGV > 0 and ARGV or redis.call('ZRANGE', EXPERIMENTS, 0, -1)
-local rows = {}
-for _, name in ipairs(names) do
+local names = #ARGV > 1 and {unpack(ARGV, 2)} or redis.call('ZRANGE', EXPERIMENTS, 0, -1)
+local limit = tonumber(ARGV[1])
+local left, rows = {}, {}
+for i = limit + 1, #names do left[#left + 1] = names[i] end
+rows[1] = left
+for i = 1, math.min(#names, limit) do
+  local name = names[i]
   local fields = redis.pcall('HGETALL', EXPERIMENT .. name)
   if not fields.err and #fields > 0 then
     local queued, running, done, failed, canceled, paused, waiting = 0, 0, 0, 0, 0, 0, 0

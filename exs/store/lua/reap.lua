@@ -32,9 +32,16 @@ local function queue_again()
   return #due
 end
 
+-- One field of a key; the same key is not asked twice: a thousand late jobs have few nodes and experiments.
+local asked = {}
 local function field(key, name)
-  local value = redis.pcall('HGET', key, name)
-  return type(value) == 'string' and value or nil
+  local value = asked[key]
+  if value == nil then
+    value = redis.pcall('HGET', key, name)
+    value = type(value) == 'string' and value
+    asked[key] = value
+  end
+  return value or nil
 end
 
 local function lost_after(job)

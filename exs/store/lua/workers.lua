@@ -1,8 +1,9 @@
 --@ time
--- workers() -> {now_ms, {worker, flat fields, experiment or '', index or '', queues of ours or ''}, ...}: every registered
--- worker; only a stock RQ worker has queues of ours, a slot listens on pools. Writes nothing.
+-- workers(cursor, count) -> {now_ms, next cursor or '0', {worker, flat fields, experiment or '', index or '', queues of ours or ''}, ...}: about
+-- `count` of the registered workers, some perhaps twice; only a stock RQ worker has queues of ours, a slot listens on pools. Writes nothing.
 -- keys read: rq:workers rq:worker rq:job exs:queues
-local rows = {now_ms()}
+local page = redis.call('SSCAN', RQ_WORKERS, ARGV[1], 'COUNT', ARGV[2])
+local rows = {now_ms(), page[1]}
 local function ours(f)
   local found = {}
   for queue in string.gmatch(not f.exs_node and f.queues or '', '[^,]+') do
@@ -10,7 +11,7 @@ local function ours(f)
   end
   return table.concat(found, ',')
 end
-for _, key in ipairs(redis.call('SMEMBERS', RQ_WORKERS)) do
+for _, key in ipairs(page[2]) do
   local fields = redis.pcall('HGETALL', key)
   if not fields.err and #fields > 0 then
     local f = {}
