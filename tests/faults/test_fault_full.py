@@ -157,6 +157,7 @@ def test_a_slot_that_a_full_redis_forgot_hears_a_cancel(fleet: Fleet) -> None:
     (job,) = fleet.push("until", fleet.root / "go")
     fleet.wait_running(job)
     client = fleet.server.client()
+    fleet.wait(lambda: client.pubsub_channels("rq:pubsub:*"), "the slot listens")
     client.client_kill_filter(_type="pubsub")
     fleet.wait(lambda: not client.pubsub_channels("rq:pubsub:*"), "nobody listens")
     client.config_set("maxmemory", 1)
