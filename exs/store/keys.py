@@ -9,7 +9,7 @@ RQ's own keys, in RQ's own schema (measured with rq 2.12), written by our script
 | key                       | type | meaning                                                          |
 |---------------------------|------|------------------------------------------------------------------|
 | rq:queues                 | set  | `rq:queue:QUEUE` of every committed queue, until it is archived  |
-| rq:queue:QUEUE            | list | ids of its QUEUED jobs, lowest index first                       |
+| rq:queue:QUEUE            | list | ids of its QUEUED jobs: what came back last, then by index       |
 | rq:job:ID                 | hash | the job: RQ's fields and ours (`JOB_FIELDS`)                     |
 | rq:wip:QUEUE              | zset | `ID:ATTEMPT` of RUNNING jobs, scored +inf: RQ never reaps them   |
 | rq:finished/failed:QUEUE  | zset | DONE and PRUNED / CRASHED, scored -1: RQ never expires them      |
@@ -62,78 +62,101 @@ RQ_INTERMEDIATE = ":intermediate"
 RQ_EXECUTIONS = "rq:executions:"
 RQ_EXECUTION = "rq:execution:"
 
-#: string. Version of this page; written by the first push or node, checked by every script.
+# Below: type, what it holds; who writes it, who reads it, how long it lives where that is not for ever. "sync" is what
+# every script does that changes what a queue holds or whether it may run (lib/ready.lua).
+
+#: string: version of this page. Written by the first push or node; read by every script.
 SCHEMA = "exs:schema"
-#: zset NAME -> creation time in ms. Every committed experiment.
+#: no key. Scripts that must run on a full server delete it first (see renew.lua).
+NONE = "exs:none"
+#: zset NAME -> creation time in ms: every committed experiment. Written by push; read by lists and reap; removed with
+#: it.
 EXPERIMENTS = "exs:experiments"
-#: hash eight hex digits -> NAME.
+#: hash eight hex digits -> NAME. Written by push, read by selectors; removed with the experiment.
 IDS = "exs:ids"
-#: hash per NAME (`EXPERIMENT_FIELDS`). Written by push and by every script that changes a count or a flag.
+#: hash per NAME (`EXPERIMENT_FIELDS`). Written by push and by every script that changes a count or a flag; read by
+#: lists, claim and sync; removed with the experiment.
 EXPERIMENT = "exs:exp:"
-#: hash per NAME: QUEUE -> shape, committed queues only.
+#: hash per NAME: QUEUE -> shape, committed queues only. Written by push; read by all who need the queues of NAME;
+#: removed with the experiment.
 QUEUES = "exs:queues:"
-#: hash per NAME: digest -> Spec as JSON. Read by slots once per digest.
+#: hash per NAME: digest -> Spec as JSON. Written by push; read by slots once per digest; removed with the experiment.
 SPECS = "exs:spec:"
 #: hash per NAME and first three hex digits of the point: point -> ID. Bucketed so that it stays a packed list.
+#: Written and read by push, read by plan; a point goes with its job.
 POINTS = "exs:points:"
-#: list per NAME and segment number: ids in index order, '' where one was removed. One segment per large push.
+#: list per NAME and segment number: ids in index order, '' where one was removed. One segment per large push. Written
+#: by push, blanked by remove and mend; read by tables, audit and mend; removed with the experiment.
 JOBS = "exs:jobs:"
-#: hash per NAME: a push under way that is not committed; removed by commit, by the same push repeated, by the janitor.
+#: hash per NAME (`STAGE_FIELDS`): a push under way that is not committed. Written by push; removed by its last batch,
+#: by the same push when it fails, by the next push of NAME or by the janitor (discard).
 STAGE = "exs:stage:"
 #: hash per NAME and kind of job: what the new jobs of a batch share. Lives within one call of push.
 TEMPLATE = "exs:template:"
-#: zset: NAMEs with a stage, scored by its last word in ms, for the janitor.
+#: zset: NAMEs with a stage, scored by its last word in ms. Written with the stage; read by reap.
 STAGES = "exs:stages"
-#: zset per pool: NAME -> priority * 2^38 + position. Order of experiments.
+#: zset per pool: NAME -> priority * 2^38 + position. Order of experiments. Written by push; read by sync; removed
+#: with the experiment.
 ORDER = "exs:order:"
-#: string: the last position given out.
+#: string: the last position given out. Written and read by push.
 POSITION = "exs:position"
 #: zset per pool and shape: QUEUE -> order * 128 + queue number. Only queues from which a job can be claimed now.
+#: Written by sync and claim; read by claim.
 READY = "exs:ready:"
-#: set per pool: shapes that have a ready queue. What claim looks through.
+#: set per pool: shapes that have a ready queue. Written with them; what claim looks through.
 SHAPES = "exs:shapes:"
-#: zset: ID -> end of its lease in ms of Redis time. The only clock that may end an attempt.
+#: zset: ID -> end of its lease in ms of Redis time. The only clock that may end an attempt. Written by claim and
+#: renew, removed with the lease; read by reap and tables.
 LEASES = "exs:leases"
-#: zset: ID -> ms of Redis time at which a job that waits for its next attempt is queued again.
+#: zset: ID -> ms of Redis time at which a job that waits for its next attempt is queued again. Written by finish and
+#: lose; read and removed by reap.
 LATER = "exs:later"
-#: list per ID: earlier attempts as JSON, oldest first, the last `HISTORY`.
+#: list per ID: earlier attempts as JSON, oldest first, the last `HISTORY`. Written by what ends an attempt that is
+#: not the last; read by `exs show`, and by finish and release for who asks again; removed with the job.
 ATTEMPTS = "exs:attempts:"
 HISTORY = 100
-#: zset: ID -> ms. What stood in a queue of ours and is no job of ours, or no longer one that can be read; written by
+#: zset: ID -> ms. What stood in a queue of ours and is no job of ours, or no longer one that can be read. Written by
 #: claim when it meets one, read by audit. The last `QUARANTINED`.
 QUARANTINE = "exs:quarantine"
 QUARANTINED = 1000
-#: zset: ID -> ms. Jobs of ours that claim met in a list where their state says they do not belong, for reap.
+#: zset: ID -> ms. Jobs of ours that claim met in a list where their state says they do not belong; reap puts them
+#: back.
 ASTRAY = "exs:astray"
-#: hash per NAME: how far a look at all its jobs has come, after RQ's clients moved some. Lives MEND_TTL after a step.
+#: hash per NAME: how far a look at all its jobs has come, after RQ's clients moved some. Written and read by mend.
+#: Lives MEND_TTL after a step.
 MEND = "exs:mend:"
 MEND_TTL = 600
-#: zset: name of a stock RQ worker -> ms at which a job that it took was put back; kept `STRANGER_TTL` seconds.
+#: zset: name of a stock RQ worker -> ms at which a job that it took was put back. Written by mend, read by audit;
+#: kept `STRANGER_TTL` seconds.
 STRANGERS = "exs:strangers"
 STRANGER_TTL = 3600
 #: zset per pool and offer: SLOT -> ms until which it is believed to wait for a token: a lease after it last asked, so
-#: that no token is left for the dead. Written by claim, taken from by whatever makes a queue ready. Lives a lease.
+#: that no token is left for the dead. Written by claim, taken from by sync. Lives a lease after the last asked.
 IDLE = "exs:idle:"
-#: set per pool: the offers (`devices|memory|only`) with which slots wait in it. Lives a lease after the last asked.
+#: set per pool: the offers (`devices|memory|only`) with which slots wait in it. Written by claim, read by sync. Lives
+#: a lease after the last asked.
 OFFERS = "exs:offers:"
-#: list per SLOT: wake-up tokens. Lives WAKE_TTL.
+#: list per SLOT: wake-up tokens. Written by sync, taken by the slot. Lives WAKE_TTL.
 WAKE = "exs:wake:"
 #: hash per node: boot, machine, pid, at (ms). Written by the agent when it starts; read by reap, which ends what
 #: another boot held. Lives NODE_TTL after the last word of any of its slots: containers have a new name each time.
 NODE = "exs:node:"
 NODE_TTL = 7 * 86400
-#: hash: `NODE|GPU` -> `until|why`: GPUs that get no job, as their agents say; believed until that ms.
+#: hash: `NODE|GPU` -> `until|why`: GPUs that get no job. Written by agents; read by lists, and believed until that
+#: ms.
 UNUSED = "exs:unused"
-#: hash: at (ms of the last reap), since (ms since when the fleet has been in unbroken contact).
+#: hash: at (ms of the last reap), since (ms since when the fleet has been in unbroken contact), next (experiment that
+#: the next reap begins with). Written and read by reap.
 PULSE = "exs:pulse"
-#: list per node: requests for a piece of a log. Lives a minute.
+#: list per node: requests for a piece of a log. Written by `exs logs`, taken by the agent. Lives a minute.
 ASK = "exs:ask:"
-#: list per request: the piece. Lives a minute.
+#: list per request: the piece. Written by the agent, taken by who asked. Lives a minute.
 ANSWER = "exs:answer:"
-#: string: the last experiment pushed, for the selector `last`.
+#: string: the last experiment pushed. Written by push; read for the selector `last`.
 LAST = "exs:last"
 
-#: Fields of rq:job:ID that are ours. When the last attempt began and ended stands in RQ's `started_at` and `ended_at`.
+#: Fields of rq:job:ID that are ours. When the last attempt began and ended stands in RQ's `started_at` and
+#: `ended_at`.
 JOB_FIELDS = {
     "st": "state",
     "ix": "index in its experiment",
@@ -164,6 +187,31 @@ JOB_FIELDS = {
     "lg": "log file, relative to the run directory",
     "rm": "peak resident memory, bytes",
     "lx": "bytes of output not kept",
+}
+
+#: Fields of rq:worker:SLOT that are ours. exs_at and exs_offer are written by claim, the others when it registers.
+WORKER_FIELDS = {
+    "exs_node": "node",
+    "exs_boot": "boot of that node",
+    "exs_gpus": "GPUs, comma separated",
+    "exs_memory": "bytes of its smallest GPU",
+    "exs_only": "the experiment of which alone it takes jobs",
+    "exs_start": "start of its process in clock ticks after boot",
+    "exs_version": "of exs",
+    "exs_at": "attempt that it runs; absent when it has none",
+    "exs_offer": "with which offer it waited last",
+}
+
+#: Fields of exs:stage:NAME.
+STAGE_FIELDS = {
+    "push": "whose it is: an id; discard while it is taken back",
+    "at": "its last word, ms",
+    "batch": "batches that are in",
+    "base": "index of its first job",
+    "count": "jobs that are in",
+    "segment": "number of its segment",
+    "queues": "queues made so far, those of the experiment included",
+    "q:QUEUE": "shape of one of its queues",
 }
 
 #: Fields of exs:exp:NAME.

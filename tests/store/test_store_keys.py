@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from exs.model import Resources
 from exs.store import keys
 from exs.store.logs import LogChunk
-from store.actors import CANCELED, CRASHED, DONE, ME, PRUNED, SPEC, Lab, points
+from store.actors import CANCELED, CRASHED, DONE, ME, PRUNED, SPEC, Killed, Lab, killed_after, points
 
 PREFIXES = {
     value
@@ -20,6 +22,10 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
     store = lab.store
     store.node_up("s1-node", "boot-1", "machine", 1)
     lab.slot("idle").claim()
+    killed_after(2, store)
+    with pytest.raises(Killed):
+        store.push("half", SPEC, points(*range(900)), ME)
+    del store._call, store._stream  # it lives again
     lab.push(*range(6), retries=1, max_running=5, lost_after=9.0)
     lab.push(*range(10, 12), resources=Resources(gpus=1))
     store.push("e", SPEC, points(*range(20, 1200)), ME)
@@ -48,6 +54,10 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
         assert {field for field in lab.client.hkeys(key) if len(field) == 2} <= ours
     fields = {re.sub(r"^s:\d+$", "s:K", field) for field in lab.client.hkeys(keys.EXPERIMENT + "e")}
     assert fields <= set(keys.EXPERIMENT_FIELDS)
+    fields = {re.sub(r"^q:.*$", "q:QUEUE", field) for field in lab.client.hkeys(keys.STAGE + "half")}
+    assert fields == set(keys.STAGE_FIELDS)
+    for key in lab.client.keys(keys.RQ_WORKER + "*"):
+        assert {field for field in lab.client.hkeys(key) if field.startswith("exs_")} <= set(keys.WORKER_FIELDS)
     assert store.audit() == []
 
 

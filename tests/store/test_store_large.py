@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exs.model import Resources
 from exs.store import keys
 from store.actors import Lab
 
@@ -42,7 +43,29 @@ def test_an_experiment_is_kept_by_a_job_far_behind_those_that_were_removed(lab: 
     assert lab.store.remove(others)["removed"] == PLACES - 1
     assert not lab.store.remove_experiment("e")
     assert lab.ids() == [last]
+    lab.slot().must_claim()
+    lab.store.slot_dead(["s1"], "killed")  # an attempt to be forgotten with it
     lab.client.delete(keys.RQ_JOB + last)  # as the dashboard does, without our count
     assert lab.store.remove_experiment("e")
     assert lab.store.experiments() == []
-    assert not [key for key in lab.client.keys("*") if key.endswith(":e") or ":e:" in key]
+    assert not [key for key in lab.client.keys("*") if key.endswith(":e") or ":e:" in key or last in key]
+
+
+def test_reaps_look_at_many_queues_in_turn(lab: Lab) -> None:
+    """An experiment may have dozens: what a reap costs does not grow with all of them."""
+    cost = []
+    for first in (0, 4):
+        for number in range(first, first + 4):
+            for shape in range(20):
+                lab.push(shape, name=f"e{number}", resources=Resources(gpu_memory=shape + 1))
+        lab.client.hset(keys.PULSE, "next", 0)
+        lab.contact()
+        lab.client.config_resetstat()
+        lab.store.reap()
+        cost.append(sum(found["calls"] for found in lab.client.info("commandstats").values()))
+    assert cost[1] < cost[0] * 1.1
+    lab.client.delete(*lab.client.keys(keys.READY + "*"), keys.SHAPES + "default")
+    for _ in range(3):
+        lab.reap()
+    slot = lab.slot(gpus=("0",), gpu_memory=1 << 40)
+    assert {slot.must_claim().experiment for _ in range(160)} == {f"e{number}" for number in range(8)}

@@ -6,7 +6,7 @@ local want = ARGV[1]
 local now = now_ms()
 local canceled, asked, already, missing = 0, 0, 0, 0
 local touched = {}
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 for i = 2, #ARGV do
   local job = load(ARGV[i])
   if not job or not committed(job) then

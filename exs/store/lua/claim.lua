@@ -90,7 +90,7 @@ while not suspended and junk > 0 do
   end
   if junk > 0 then unset_ready(from.pool, from.shape, from.queue) end
 end
-redis.call('DEL', 'exs:none') -- see renew: a full server runs its queue empty, LPOP above having the same effect
+redis.call('DEL', NONE) -- see renew: a full server runs its queue empty, LPOP above having the same effect
 redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle', 'exs_offer', offer)
 redis.call('HDEL', worker, 'current_job', 'exs_at')
 announce()

@@ -17,7 +17,7 @@ for i = 1, #f, 2 do
 end
 local now = now_ms()
 if stage.push ~= 'discard' and stage.push ~= ARGV[4] and now - number(stage.at) < tonumber(ARGV[3]) then return 0 end
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 redis.call('HSET', key, 'push', 'discard', 'at', now)
 local left = 0
 for _, queue in ipairs(queues) do

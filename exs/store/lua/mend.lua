@@ -7,7 +7,7 @@ local name, limit = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
 local mended, forgotten, pruned = 0, 0, 0
 local queues = queues_of(name)
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 
 local function read(...)
   local found = redis.pcall(...)

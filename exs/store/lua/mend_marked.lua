@@ -5,7 +5,7 @@
 local name, limit = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
 local mended = 0
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 
 local function try(id)
   if mend(id, now) then mended = mended + 1 end

@@ -1,7 +1,6 @@
---@ time number list ready state attempt lose drift mend shown
+--@ time number list ready state attempt lose late drift mend shown
 -- reap(limit, interval_ms, gap_ms, lease_ms, lost_after_ms, share, lost_max_ms, budget, wait_ms, wait_max_ms, stage_ms)
---   -> {ran, lost, queued, stale stage or '', one of the
---   experiments to mend or ''}
+--   -> {ran, lost, queued, stale stage or '', one of the experiments to mend or ''}
 -- The only script that ends an attempt whose lease ran out: at most once per interval, whoever calls.
 -- Late is not lost: at once only if the node has booted since (its boot differs from the lease's), else after
 -- lost_after or a share of the run time. Nothing is lost by time unless the fleet has been in contact for a whole
@@ -12,8 +11,9 @@
 -- keys: exs:astray exs:mend rq:queues rq:workers exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
 local limit, interval, gap, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
+local patience = {lease = lease, base = tonumber(ARGV[5]), share = tonumber(ARGV[6]), most = tonumber(ARGV[7])}
 local touched = {}
-local SYNCED = 50 -- experiments looked at per call: about a millisecond
+local SYNCED = 50 -- queues looked at per call: about a millisecond; one experiment at least, whole
 
 local function queue_again()
   local due = redis.call('ZRANGEBYSCORE', LATER, 0, now, 'LIMIT', 0, limit)
@@ -32,39 +32,13 @@ local function queue_again()
   return #due
 end
 
--- One field of a key; the same key is not asked twice: a thousand late jobs have few nodes and experiments.
-local asked = {}
-local function field(key, name)
-  local value = asked[key]
-  if value == nil then
-    value = redis.pcall('HGET', key, name)
-    value = type(value) == 'string' and value
-    asked[key] = value
-  end
-  return value or nil
-end
-
-local function lost_after(job)
-  local base = field(EXPERIMENT .. job.exp, 'lost')
-  base = whole(base) or tonumber(ARGV[5])
-  return math.max(base, math.min((now - ms_of(job.t0)) * tonumber(ARGV[6]), tonumber(ARGV[7])))
-end
-
-local function verdict(job, silent)
-  local boot = field(NODE .. job.nd, 'boot')
-  if boot and boot ~= job.bt then return 'node ' .. job.nd .. ' has restarted' end
-  if silent >= lost_after(job) then
-    return 'no word from ' .. job.nd .. ' for ' .. math.floor((silent + lease) / 1000) .. ' s'
-  end
-end
-
 -- Those that are late but not lost must not hide those behind them: ten times as many are looked at as may be lost.
 local function end_lost()
   local lost = 0
   local late = redis.call('ZRANGEBYSCORE', LEASES, 0, now, 'WITHSCORES', 'LIMIT', 0, limit * 10)
   for i = 1, #late, 2 do
     local job = load(late[i])
-    local why = job and job.at and verdict(job, now - tonumber(late[i + 1]))
+    local why = job and job.at and verdict(job, now - tonumber(late[i + 1]), now, patience)
     if not job or not job.at then
       redis.call('ZREM', LEASES, late[i])
     elseif why then
@@ -89,16 +63,19 @@ end
 -- The place to go on from, and the experiment that drifted.
 local function sync_some(from)
   local names = redis.call('ZRANGE', EXPERIMENTS, from, from + SYNCED - 1)
-  local drifted = ''
-  for _, name in ipairs(names) do
+  local drifted, queues, done = '', 0, 0
+  while done < #names and queues < SYNCED do
+    done = done + 1
+    local name = names[done]
     sync(name)
     if drifted == '' and (drift(name) or redis.call('EXISTS', MEND .. name) == 1) then drifted = name end
+    queues = queues + #queues_of(name)
   end
-  show_some(names, now)
-  return #names == SYNCED and from + SYNCED or 0, drifted
+  show_some({unpack(names, 1, done)}, now)
+  return (done < #names or done == SYNCED) and from + done or 0, drifted
 end
 
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 local queued = queue_again()
 local pulse = redis.call('HMGET', PULSE, 'at', 'since', 'next')
 local last, since = number(pulse[1]), whole(pulse[2]) or now

@@ -5,7 +5,7 @@
 local id, attempt = ARGV[1], ARGV[2]
 local job = load(id)
 if not job or job.at ~= attempt then return not_held(job, attempt) end
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 local now = now_ms()
 local f = {'ended_at', iso(now), 'fd', ARGV[4], 'dn', attempt}
 leave(job)

@@ -3,7 +3,7 @@
 -- keys: rq:job rq:* registries exs:points exs:jobs exs:attempts exs:exp exs:ready
 local removed, running, missing = 0, 0, 0
 local touched, segments = {}, {}
-redis.call('DEL', 'exs:none') -- see renew: what frees memory must pass when it is full
+redis.call('DEL', NONE) -- see renew: what frees memory must pass when it is full
 local function forget(job)
   local name = job.exp
   local point = redis.call('HGET', RQ_JOB .. job.id, 'pt')

@@ -15,12 +15,13 @@ if number(e[1]) > 0 then
       local ids = redis.call('LRANGE', segment.key, first, first + limit - 1)
       for _, id in ipairs(ids) do
         if id ~= '' and redis.call('TYPE', RQ_JOB .. id).ok == 'hash' then return -2 end
+        if id ~= '' then redis.call('DEL', ATTEMPTS .. id, RQ_RESULTS .. id) end
       end
       return segment.base + first + #ids
     end
   end
 end
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 local pool = e[3] or ''
 local queues = redis.call('HGETALL', QUEUES .. name)
 for i = 1, #queues, 2 do

@@ -7,7 +7,7 @@ local id, attempt, slot = ARGV[1], ARGV[2], ARGV[3]
 local job, worker = RQ_JOB .. id, RQ_WORKER .. slot
 local f = redis.pcall('HMGET', job, 'st', 'at', 'wn', 'nm', 'nd')
 if f[2] ~= attempt then return {f[1] and 'fenced' or 'gone', '', 1} end
-redis.call('DEL', 'exs:none') -- a first write that frees: later ones pass on a full server without a shebang (M9, R4)
+redis.call('DEL', NONE) -- a first write that frees: later ones pass on a full server without a shebang (M9, R4)
 local now = now_ms()
 redis.call('ZADD', LEASES, now + tonumber(ARGV[4]), id)
 local directory, log = short_paths(f[4] or '', ARGV[5], ARGV[6])

@@ -5,7 +5,7 @@
 local now = now_ms()
 local n = 0
 local held = {}
-redis.call('DEL', 'exs:none') -- see renew
+redis.call('DEL', NONE) -- see renew
 -- All leave the lists before any job is put back: it must wake none of them.
 for i = 5, #ARGV do
   local slot = ARGV[i]
