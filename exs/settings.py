@@ -49,6 +49,8 @@ class Timing:
     reconnect: float = 0.5
     #: How often a node looks who else computes on its GPUs, and whether they still answer: some ms of NVML per look.
     gpu_check: float = 5.0
+    #: A driver that does not answer for so long hangs, and its GPUs get no job. It may take 20 s to wake eight of them.
+    gpu_silence: float = 60.0
     #: An uncommitted push older than this is removed by the janitor.
     push_ttl: float = 3600.0
 

@@ -210,3 +210,24 @@ def test_an_agent_whose_gpu_is_taken_sleeps_meanwhile(
         return len(seen) > 20 and seen[-1] == seen[-20]
 
     fleet.wait(asleep, "20 looks in which the agent does nothing")
+
+
+def test_a_driver_that_hangs_holds_up_nobody(fleet: Fleet, devices: Gpus) -> None:
+    """A job that crashes meanwhile is lost, not failed; no other begins; the node hears a stop, and goes on later."""
+    go = fleet.root / "go"
+    devices.now()
+    node = devices.node(fleet, "a", "--gpus", devices.first, slots=1, EXS_GPU_SILENCE="0.5")
+    job, waits = fleet.push("until", go, "exit", 1, jobs=2, lost_after=600)
+    fleet.wait_running(job)
+    devices.now(silent=True)
+    go.touch()
+    row = fleet.wait_state(job, S.QUEUED)
+    assert row.lost == 1 and "its driver does not answer" in row.history[0].detail
+    node.wait_for("the driver of the GPUs does not answer")
+    fleet.wait(lambda: not node.slots(), "no slot")
+    assert fleet.row(waits).attempts == 0
+    devices.now()
+    assert [(row.failure, row.lost) for row in fleet.wait_all()] == [("error", 1), ("error", 0)]
+    devices.now(silent=True)
+    assert node.stop() == 0
+    fleet.check()

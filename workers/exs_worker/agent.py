@@ -102,7 +102,7 @@ class Agent:
         if nvml is not None:
             self._watch = GpuWatch(
                 self.store, self.config.node, nvml, plans, self._slots, self._wake, self.settings.timing.gpu_check,
-                self.config.share_gpus,
+                self.settings.timing.gpu_silence, self.config.share_gpus,
             )  # fmt: skip
             self._watch.look()
             self._watch.start()

@@ -20,7 +20,8 @@ _LOOK = 0.02
 class FakeNvml:
     """`text` is what `EXS_FAKE_GPUS=2x24GiB` says. `state` names a file that may change at any time:
 
-    {"processes": {"0": [pid]}, "broken": {"0": "GPU is lost"}, "uncorrected": {"0": 3}, "failures": [[0, 79]]}.
+    {"processes": {"0": [pid]}, "broken": {"0": "GPU is lost"}, "uncorrected": {"0": 3}, "failures": [[0, 79]],
+    "silent": true}.
     """
 
     def __init__(self, text: str, state: str = "") -> None:
@@ -61,8 +62,14 @@ class FakeNvml:
             time.sleep(_LOOK)
 
     def _now(self, what: str, otherwise: Any = None) -> Any:
+        while (state := self._read()).get("silent"):
+            time.sleep(_LOOK)
+        return state.get(what, {} if otherwise is None else otherwise)
+
+    def _read(self) -> dict[str, Any]:
         text = Path(self._state).read_text(encoding="utf-8") if self._state and Path(self._state).exists() else "{}"
-        return json.loads(text).get(what, {} if otherwise is None else otherwise)
+        state: dict[str, Any] = json.loads(text)
+        return state
 
 
 def _uuid(index: int) -> str:

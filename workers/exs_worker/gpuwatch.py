@@ -23,6 +23,7 @@ log = logging.getLogger("exs.worker")
 
 #: Xids that a program brings about by itself; the GPU is well (as NVIDIA's device plugin for Kubernetes has it).
 PROGRAM_XIDS = frozenset({13, 31, 43, 45, 68, 109})
+SILENT = "the driver of the GPUs does not answer; they get no job"
 #: What is said of a GPU is believed for so many looks after the last.
 BELIEVED = 6
 
@@ -44,6 +45,7 @@ class GpuWatch(threading.Thread):
     """Looks every `period` seconds, and at once when the driver reports a failure; tells Redis and calls `changed`.
 
     `plans`: the slots of this node. `slots`: pids of its slot processes. `share`: do not mind who else computes.
+    `silence`: seconds after which a driver that does not answer hangs.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class GpuWatch(threading.Thread):
         slots: Callable[[], Collection[int]],
         changed: Callable[[], None],
         period: float,
+        silence: float,
         share: bool,
     ) -> None:
         super().__init__(name="exs-gpus", daemon=True)
@@ -68,14 +71,19 @@ class GpuWatch(threading.Thread):
         self._slots = slots
         self._changed = changed
         self._period = period
+        self._silence = silence
         self._share = share
+        self._answer_by = float("inf")
+        self._said_silent = False
         self._found: Mapping[str, Unusable] = {}
         self._before: dict[str, int] = {}
         self._left = threading.Event()
         self._publish_at = 0.0
 
     def unusable(self, plan: SlotPlan) -> Unusable | None:
-        """Why this slot gets no job, failures first; None if it may have one."""
+        """Why this slot gets no job, failures first; None if it may have one. It asks no driver."""
+        if self._silent():
+            return Unusable(SILENT)
         found = [self._found[uuid] for uuid in uuids_of(plan.locks) if uuid in self._found]
         return max(found, key=lambda one: one.broken, default=None)
 
@@ -85,10 +93,12 @@ class GpuWatch(threading.Thread):
 
     def look(self, reported: Mapping[str, str] | None = None) -> None:
         """Look at every GPU once. `reported`: failures that the driver told of."""
+        self._answer_by = time.monotonic() + self._silence
         found = {uuid: one for uuid, one in self._found.items() if one.broken}
         for uuid in self._shown:
             if uuid not in found and (one := self._judge(uuid, (reported or {}).get(uuid, ""))):
                 found[uuid] = one
+        self._answered()
         before, self._found = self._found, found
         for uuid in {**before, **found}:
             if before.get(uuid) != found.get(uuid):
@@ -97,6 +107,19 @@ class GpuWatch(threading.Thread):
             self._publish_at = 0.0
             self._changed()
 
+    def _answered(self) -> None:
+        self._answer_by = float("inf")
+        if self._said_silent:
+            self._changed()
+
+    def _silent(self) -> bool:
+        """True while the driver owes us an answer for too long."""
+        silent = time.monotonic() > self._answer_by
+        if silent != self._said_silent:
+            self._said_silent = silent
+            log.warning("%s", SILENT if silent else "the driver of the GPUs answers again")
+        return silent
+
     def run(self) -> None:
         """The thread: until `stop`."""
         while not self._left.is_set():
@@ -104,6 +127,7 @@ class GpuWatch(threading.Thread):
                 self._publish()
                 self.look(self._wait())
             except Exception:  # a driver full of surprises must not end the watch
+                self._answered()
                 log.exception("cannot look after the GPUs")
                 self._left.wait(self._period)
 
@@ -132,11 +156,13 @@ class GpuWatch(threading.Thread):
     def _wait(self) -> dict[str, str]:
         """A period, or less if the driver reports a failure; which."""
         deadline = time.monotonic() + self._period
+        self._answer_by = deadline + self._silence
         try:
             failures = self._nvml.failures(list(self._shown), self._period)
         except DeviceError:
             failures = []
         bad = {uuid: f"Xid {xid}." for uuid, xid in failures if xid not in PROGRAM_XIDS and uuid in self._shown}
+        self._answered()
         if not bad:
             self._left.wait(max(0.0, deadline - time.monotonic()))
         return bad
@@ -170,11 +196,22 @@ def failure(nvml: Nvml, uuid: str, before: int) -> str:
     return f"{fresh} uncorrectable memory error{'s' if fresh > 1 else ''} (ECC)." if fresh > 0 else ""
 
 
-def failed_of(locks: Iterable[str], before: Iterable[int]) -> str:
-    """What is wrong with the GPUs of a slot, asked by the slot itself after its job crashed; "" for nothing."""
+def failed_of(locks: Iterable[str], before: Iterable[int], silence: float) -> str:
+    """What is wrong with the GPUs of a slot, asked by the slot itself after its job crashed; "" for nothing.
+
+    A driver that does not answer for `silence` seconds is: the thread that asked it is left behind.
+    """
     pairs = list(zip(uuids_of(locks), before, strict=False))
     if not pairs:
         return ""
+    answer: list[str] = []
+    asking = threading.Thread(target=lambda: answer.append(_failed(pairs)), daemon=True)
+    asking.start()
+    asking.join(silence)
+    return "its driver does not answer." if asking.is_alive() else "".join(answer)
+
+
+def _failed(pairs: Iterable[tuple[str, int]]) -> str:
     try:
         nvml = open_nvml(os.environ)
     except DeviceError:

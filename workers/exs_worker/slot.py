@@ -61,7 +61,7 @@ class Slot(RqSide):
         self._contact = Contact(self.announce)
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
         self._lost = ""
-        self._broken_gpu = partial(failed_of, config.locks, config.gpu_errors)
+        self._broken_gpu = partial(failed_of, config.locks, config.gpu_errors, self._timing.gpu_silence)
         self._keeper = Keeper(
             store, self._offer, self._timing, config.lifeline, self.wake, self.announce, self.agent_died
         )
