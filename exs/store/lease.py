@@ -12,7 +12,7 @@ from exs.store.connect import sentences
 from exs.store.mend import Menders
 from exs.store.scripts import Arg
 
-#: Jobs that one reap ends or queues again at most: about 3 ms of Redis.
+#: Jobs that one reap ends or queues again at most: 5 ms of Redis.
 _REAPED = 100
 
 

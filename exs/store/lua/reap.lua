@@ -37,9 +37,10 @@ local function end_lost()
   local lost = 0
   local late = redis.call('ZRANGEBYSCORE', LEASES, 0, now, 'WITHSCORES', 'LIMIT', 0, limit * 10)
   for i = 1, #late, 2 do
-    local job = load(late[i])
-    local why = job and job.at and verdict(job, now - tonumber(late[i + 1]), now, patience)
-    if not job or not job.at then
+    local held = held_by(late[i])
+    local why = held and verdict(held, now - tonumber(late[i + 1]), now, patience)
+    local job = why and load(late[i])
+    if not held or why and not job then
       redis.call('ZREM', LEASES, late[i])
     elseif why then
       lose(job, why, now, tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]))
