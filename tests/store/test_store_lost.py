@@ -6,7 +6,7 @@ import pytest
 
 from exs.model import Fenced, JobState
 from exs.store import keys
-from store.actors import CRASHED, DONE, Lab
+from store.actors import CRASHED, DONE, Lab, wait_until
 
 LOST_AFTER = 300.0
 LEASE = 30.0
@@ -193,3 +193,15 @@ def test_a_reap_makes_claimable_what_somebody_else_queued(lab: Lab) -> None:
     assert lab.slot("s1").claim() is None
     lab.reap()
     assert lab.slot("s1").claim() is not None
+
+
+def test_what_a_node_said_of_its_gpus_goes_with_it(lab: Lab) -> None:
+    """Containers have a new name each time: what they said must not stay for ever."""
+    lab.store.gpus_unused("gone", {"0": "busy", "1": "busy"}, 0.001)
+    lab.store.gpus_unused("here", {"0": "busy"}, 60.0)
+    wait_until(lambda: len(lab.store.unused_gpus()) == 1, "the word of the node that is gone to expire")
+    lab.store.gpus_unused("new", {"3": "busy"}, 60.0)
+    assert [(row.node, row.gpu) for row in lab.store.unused_gpus()] == [("here", "0"), ("new", "3")]
+    assert set(lab.client.hkeys(keys.UNUSED)) == {"here|0", "new|3"}
+    lab.store.gpus_unused("here", {}, 60.0)
+    assert [(row.node, row.gpu) for row in lab.store.unused_gpus()] == [("new", "3")]
