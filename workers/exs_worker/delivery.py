@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from exs_worker.contact import Contact
 from exs_worker.spool import Spool, Spooled, hand_over
 
 log = logging.getLogger("exs.worker")
+
+#: A Redis that syncs its file once a second, and whose machine loses power, comes back without what it took in its
+#: last two seconds at most (Redis's own word for `everysec`).
+UNSURE = 2.0
+#: Outcomes that are remembered for that: more than one slot delivers in that time.
+_MOST = 4000
 
 
 class Delivery:
@@ -27,6 +34,7 @@ class Delivery:
         self._leaving = leaving
         self._pause = pause
         self._left: tuple[Spooled, Path] | None = None
+        self._unsure: deque[tuple[float, Spooled]] = deque(maxlen=_MOST)
 
     def deliver(self, item: Spooled, send: Callable[[Spooled], Fenced]) -> None:
         """Call `send` until Redis takes the outcome. A slot that leaves meanwhile leaves it in the spool."""
@@ -46,6 +54,18 @@ class Delivery:
                 raise
         self._contact.made()
         self._settle(item, fence, spooled)
+
+    def again(self) -> None:
+        """Tell Redis once more what it took shortly before its last word: it was away, or knows less than it did.
+
+        What it still knows changes nothing (R2).
+        """
+        try:
+            while self._unsure:
+                hand_over(self._store, self._unsure[0][1])
+                self._unsure.popleft()
+        except RedisUnreachable as error:
+            self._contact.lost(error)
 
     def deliver_left(self) -> None:
         """Try once more what was left. Raises RedisUnreachable; it is in the spool then."""
@@ -80,5 +100,14 @@ class Delivery:
             return
         if spooled is not None:
             spooled.unlink(missing_ok=True)
-        if fence is not Fenced.OURS:
+        if fence is Fenced.OURS:
+            self._remember(item)
+        else:
+            self.again()  # a claim that Redis forgot fences its attempt out; the outcome before it is forgotten too
             log.warning("refused: the outcome of job=%s attempt=%s is %s", item.job, item.attempt, fence.value)
+
+    def _remember(self, item: Spooled) -> None:
+        now = time.monotonic()
+        while self._unsure and self._unsure[0][0] < now - UNSURE:
+            self._unsure.popleft()
+        self._unsure.append((now, item))

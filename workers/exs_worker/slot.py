@@ -58,7 +58,7 @@ class Slot(RqSide):
         self._attempt_id = new_id()
         self._next: Claim | None = None
         self._reap_at = 0.0
-        self._contact = Contact(self.announce)
+        self._contact = Contact(self._redis_is_back)
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
         self._lost = ""
         self._broken_gpu = partial(failed_of, config.locks, config.gpu_errors, self._timing.gpu_silence)
@@ -146,6 +146,10 @@ class Slot(RqSide):
         return bool(self._lost)
 
     # ------------------------------------------------------------ steps
+
+    def _redis_is_back(self) -> None:
+        self.announce()
+        self._delivery.again()
 
     def _claim(self) -> Claim | None:
         try:
