@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import redis
 
-from exs.model import FINAL, JobState, NewJob, Spec
+from exs import paths
+from exs.model import FINAL, JobState, NewJob, Offer, Outcome, Spec
 from exs.store import keys
 from exs.store.push import Origin
+from exs_worker.spool import Spool, Spooled
 from harness.fleet import Fleet
 from store.test_store_hostile import VALUES
 from unit.test_command import HOSTILE
@@ -134,3 +136,18 @@ def test_f49_records_that_somebody_wrote_past_us(fleet: Fleet) -> None:
         assert "\x1b" not in fleet.exs(*words)
     assert {row.state for row in fleet.rows("broken")} <= {*FINAL, S.QUEUED}
     assert not (fleet.root / "HACKED").exists()
+
+
+@pytest.mark.parametrize(("field", "value"), [("detail", None), ("result", 7), ("seconds", "long")])
+def test_an_outcome_on_disk_that_makes_no_sense_is_put_aside(fleet: Fleet, field: str, value: object) -> None:
+    """It is kept for a person, and keeps no worker from starting."""
+    node = fleet.node("a", start=False)
+    (job,) = fleet.push()
+    spool = Spool(paths.state_dir({"EXS_STATE_DIR": node.env["EXS_STATE_DIR"]}).spool)
+    path = spool.put(Spooled(job, "attempt001", Offer("a:cpu0", "a", "boot"), Outcome(S.DONE)))
+    record = json.loads(path.read_text())
+    record["outcome"][field] = value
+    path.write_text(json.dumps(record))
+    node.start()
+    assert fleet.wait_state(job, S.DONE).attempts == 1
+    assert spool.waiting() == ([], [path.with_suffix(".broken")])

@@ -10,14 +10,25 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from exs.errors import BrokenRecord
 from exs.model import Failure, Fenced, JobState, Offer, Outcome
 from exs.store.store import Store
 
 _SUFFIX = ".outcome.json"
+_Record = TypeVar("_Record", Offer, Outcome)
+#: What JSON makes of the fields of an outcome, by their annotation; the others are made by `_read`.
+_KINDS: dict[str, Any] = {
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "float": (int, float),
+    "int | None": (int, type(None)),
+    "Mapping[str, Json]": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,15 @@ def hand_over(store: Store, item: Spooled) -> Fenced:
     return store.finish(item.job, item.attempt, item.outcome, item.offer)
 
 
+def _checked(found: _Record) -> _Record:
+    """`found`, which a dataclass takes whatever its fields are. Raises TypeError."""
+    for field in fields(found):
+        value = getattr(found, field.name)
+        if not isinstance(value, _KINDS.get(str(field.type), object)):
+            raise TypeError(f"{field.name} is {value!r}")
+    return found
+
+
 def _read(path: Path) -> Spooled:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -97,9 +117,11 @@ def _read(path: Path) -> Spooled:
         return Spooled(
             job=str(data["job"]),
             attempt=str(data["attempt"]),
-            offer=Offer(**{**offer, "pools": tuple(offer["pools"]), "gpus": tuple(offer["gpus"])}),
-            outcome=Outcome(
-                **{**outcome, "state": JobState(outcome["state"]), "failure": Failure(failure) if failure else None}
+            offer=_checked(Offer(**{**offer, "pools": tuple(offer["pools"]), "gpus": tuple(offer["gpus"])})),
+            outcome=_checked(
+                Outcome(
+                    **{**outcome, "state": JobState(outcome["state"]), "failure": Failure(failure) if failure else None}
+                )
             ),
         )
     except FileNotFoundError:
