@@ -130,16 +130,27 @@ class Proxy:
         )
         self._writers -= {writer, far_writer}
 
+    def _let(self, data: bytes, stall_at: bytes) -> int:
+        """How much of what was sent goes on; requests that follow each other without waiting arrive as one piece."""
+        at = data.find(stall_at)
+        while at >= 0:
+            if self._let_by == 0:
+                self._stall_at = None
+                self._passing.clear()
+                return max(0, data.rfind(b"*", 0, at))
+            self._let_by -= 1
+            at = data.find(stall_at, at + 1)
+        return 0
+
     async def _copy(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link, requests: bool
     ) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             while data := await reader.read(65536):
-                if requests and self._stall_at is not None and self._stall_at in data:
-                    if self._let_by == 0:
-                        self._stall_at = None
-                        self._passing.clear()
-                    self._let_by -= 1
+                if requests and self._stall_at is not None:
+                    before = self._let(data, self._stall_at)
+                    writer.write(data[:before])
+                    data = data[before:]
                 await self._passing.wait()
                 if self._lossy:
                     continue
