@@ -45,6 +45,7 @@ def test_a_cancel_that_the_channel_does_not_carry_comes_with_the_renewal(fleet: 
     (job,) = fleet.push("daemons", "until", fleet.root / "go")
     attempt = fleet.wait_running(job).attempt
     client = fleet.server.client()
+    fleet.wait(lambda: client.pubsub_channels("rq:pubsub:*"), "the slot listens")
     client.client_kill_filter(_type="pubsub")
     fleet.wait(lambda: not client.pubsub_channels("rq:pubsub:*"), "nobody listens")
     fleet.store.cancel([job])
