@@ -175,7 +175,7 @@ def reach(own: Mapping[str, Any]) -> str:
 def section(peers: Mapping[str, Sequence[Mapping[str, Any]]], own: Mapping[str, Any]) -> str:
     """What stands between the marks."""
     repeats = max(len(runs) for runs in peers.values())
-    times = f"medians of {repeats} runs" if repeats > 1 else "one run"
+    times = f"medians of up to {repeats} runs each" if repeats > 1 else "one run"
     intro = (
         "Jobs of `/bin/true` on two slots: the rate as a share of what a C program reaches that starts the same and "
         f"keeps nothing; {times} on one machine, side by side. exs runs as a user runs it: with directory, log, "
