@@ -143,9 +143,11 @@ class Node:
         """Tell the agent, which was told to stop before, once more: until it has heard, as two at once are one."""
 
         def heard() -> bool:
+            if "stop now" in self.text():
+                return True  # and not told once more: it may be past listening by then
             if self.ended() is None:
                 os.kill(self.pid, signal.SIGTERM)
-            return "stop now" in self.text()
+            return False
 
         wait_until(heard, f"{self.name} takes the jobs from its slots", 20)
 
