@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from exs.errors import RedisUnreachable
+from exs.errors import RedisRefused, RedisUnreachable
 from exs.model import Fenced
 from exs.store.store import Store
 from exs_worker.contact import Contact
@@ -64,6 +64,8 @@ class Delivery:
             while self._unsure:
                 hand_over(self._store, self._unsure[0][1])
                 self._unsure.popleft()
+        except RedisRefused:
+            pass  # one that is never taken must not make Redis seem away for ever; the next occasion tries again
         except RedisUnreachable as error:
             self._contact.lost(error)
 
