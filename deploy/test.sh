@@ -22,4 +22,8 @@ venv=${EXS_TEST_VENV:-.venv-test}
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
-"$venv/bin/pytest" -q -n 2 --dist loadfile "$@"
+"$venv/bin/pytest" -q -n 2 --dist loadfile "$@" && exit
+# Real processes, kills and clocks beside each other: what fails is run once more alone, and fails only if it fails again.
+# Both runs are printed, so that a test that needs quiet is seen.
+printf '\n== Failed above; once more, alone:\n'
+"$venv/bin/pytest" -q --last-failed --last-failed-no-failures none "$@"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 
 from cli.lab import Exs, wait_for
@@ -17,8 +18,8 @@ def at(shell: Exs, server: RedisServer) -> Exs:
     return shell
 
 
-#: Of the attempt whose processes a test leaves behind. Other tests on this machine kill slots, too.
-OURS = "deadbeef22"
+#: The attempt whose processes a test of this process leaves behind. Others on this machine leave theirs, too.
+OURS = secrets.token_hex(5)
 
 
 def doctor(shell: Exs, *words: str, code: int = 0) -> str:
@@ -30,7 +31,7 @@ def doctor(shell: Exs, *words: str, code: int = 0) -> str:
         foreign = [line for line in out.splitlines() if "left processes behind" in line and OURS not in line]
         return None if foreign else (process.returncode, out, err)
 
-    returned, out, err = wait_for(look, "a moment at which no other test kills slots")
+    returned, out, err = wait_for(look, "a moment at which no other test kills slots", 60)
     assert (returned, err) == (code, ""), f"exit code {returned}\n{out}\n{err}"
     return str(out)
 
