@@ -98,6 +98,10 @@ class Holders(Menders):
         """Give a job back to its place: a planned stop, which counts as no failure."""
         return Fenced(records.text(self._call("release", job, attempt, offer.slot, why)))
 
+    def release_unknown(self, attempt: str, why: str, offer: Offer) -> None:
+        """`release` what the slot was given under an attempt id, if anything, where the answer was not heard."""
+        self._call("release", "", attempt, offer.slot, why)
+
     def reap(self) -> tuple[int, str]:
         """End the attempts that are lost, queue the jobs whose wait is over, put back what RQ's clients moved.
 
@@ -108,9 +112,15 @@ class Holders(Menders):
         self._mend_drifted(reply)
         return int(reply[1]), records.text(reply[3])
 
-    def wait_for_work(self, offer: Offer, seconds: float) -> None:
-        """Block until a token wakes this slot, at most `seconds`. Not having one costs only the wait."""
-        self._blpop(keys.WAKE + offer.slot, seconds)
+    def claim_when_woken(self, offer: Offer, attempt: str, seconds: float) -> Claim | None:
+        """`claim` as soon as a token wakes this slot, at the latest after `seconds`, in one round trip.
+
+        Who is interrupted in it may have been given a job without knowing: `release_unknown`.
+        """
+        args = self._claim_args(offer, attempt)
+        with sentences(self._url):
+            wait = self._bearable(seconds)
+            return self._claimed(self._scripts.call_after_pop(keys.WAKE + offer.slot, wait, "claim", args))
 
     def _mend_drifted(self, reaped: Sequence[bytes]) -> None:
         """Mend the experiment that a reap names. What keeps that from being done keeps nobody from working on."""

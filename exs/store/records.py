@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from exs.errors import BrokenRecord, InputError
 from exs.model import Json, Outcome, Resources, Spec
@@ -60,8 +59,8 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite
 
 def spec_text(spec: Spec) -> tuple[str, str]:
     """A Spec as JSON, and the digest under which it is kept: 8 hex digits of what affects how jobs run."""
-    text = plain(dumps(asdict(spec)))
-    stable = plain(dumps({**asdict(spec), "datetime": ""}))
+    text = plain(dumps(vars(spec)))
+    stable = plain(dumps({**vars(spec), "datetime": ""})) if spec.datetime else text
     return text, hashlib.blake2b(stable.encode(), digest_size=4).hexdigest()
 
 

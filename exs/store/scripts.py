@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,22 @@ class Scripts:
                 raise reply
         return replies
 
+    def call_after_pop(self, key: str, seconds: float, name: str, args: Sequence[Arg]) -> Any:
+        """The answer of a script that runs when a list has an item, which is taken, or after `seconds`.
+
+        Both are sent at once: Redis runs what is behind a blocking command in the moment in which that ends.
+        """
+        wait: Any = ("BLPOP", key, max(0.01, seconds))
+        with self._connection() as connection:
+            connection.send_packed_command((hiredis.pack_command(wait) + _packed(name, args),))
+            popped, reply = _answer(connection), _answer(connection)
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            return self.call(name, *args)
+        for one in (popped, reply):
+            if isinstance(one, Exception):
+                raise one
+        return reply
+
     def stream(self, name: str, calls: Iterable[Sequence[Arg]]) -> Iterator[Any]:
         """The answers of a script to one call after the other, each sent before the answer to the last one is read.
 
@@ -117,10 +134,8 @@ class Scripts:
         for args in ahead:
             yield self.call(name, *args)  # makes it known, so that those behind it need not
             break
-        pool = self._client.connection_pool
-        connection: Any = pool.get_connection()
         sent: list[Sequence[Arg]] = []
-        try:
+        with self._connection() as connection:
             for args in ahead:
                 connection.send_packed_command(connection.pack_command("EVALSHA", sha(name), 0, *args))
                 sent.append(args)
@@ -128,11 +143,6 @@ class Scripts:
                     yield from self._answers(connection, name, sent)
             if sent:
                 yield from self._answers(connection, name, sent)
-        except BaseException:
-            connection.disconnect()  # half an exchange must not be continued by the next one
-            raise
-        finally:
-            pool.release(connection)
 
     def _answers(self, connection: Any, name: str, sent: list[Sequence[Arg]]) -> Iterator[Any]:
         """The answer to the first of the calls that were sent; to all of them when Redis has forgotten the script."""
@@ -152,11 +162,17 @@ class Scripts:
     def _many(self, calls: Sequence[tuple[str, Sequence[Arg]]]) -> list[Any]:
         # A pipeline of redis-py does the same for 80 us more per job; and its raise_on_error would put the arguments,
         # that is a job's output, into the message.
+        with self._connection() as connection:
+            connection.send_packed_command((b"".join(_packed(name, args) for name, args in calls),))
+            return [_answer(connection) for _ in calls]
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """A connection for one exchange of our own making."""
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
-            connection.send_packed_command((b"".join(_packed(name, args) for name, args in calls),))
-            return [_answer(connection) for _ in calls]
+            yield connection
         except BaseException:
             connection.disconnect()  # half an exchange must not be continued by the next one
             raise

@@ -2,7 +2,7 @@
 
     producers   push  plan  discard_stage                                             push.py
     holders     node_up  forgot  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
-                release  reap  wait_for_work                                          lease.py
+                release  release_unknown  claim_when_woken  reap                      lease.py
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
     repair      mend  strangers                                                       mend.py

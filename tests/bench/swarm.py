@@ -64,11 +64,8 @@ class Simulated(threading.Thread):
         if time.monotonic() >= self._reap_at:
             self._reap_at = time.monotonic() + self._timing.renew / 2
             self._store.reap()
-        self._store.wait_for_work(self._offer, min(self._timing.idle_poll, self._timing.renew))
-        began = time.perf_counter()
-        found = self._store.claim(self._offer, new_id())
-        self.claims.append((time.monotonic(), (time.perf_counter() - began) * 1000))
-        return found
+        wait = min(self._timing.idle_poll, self._timing.renew)
+        return self._store.claim_when_woken(self._offer, new_id(), wait)
 
 
 def main() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exs.model import Resources
+from exs.model import JobState, Resources
 from exs.store import keys
+from exs.store.push import new_id
 from store.actors import CANCELED, Lab
 
 
@@ -181,5 +182,25 @@ class TestWakeUp:
         slot = lab.slot()
         assert slot.claim() is None
         lab.push(1)
-        lab.store.wait_for_work(slot.offer, 3.0)
-        assert slot.must_claim().index == 0
+        claim = lab.store.claim_when_woken(slot.offer, new_id(), 3.0)
+        assert claim is not None and claim.index == 0
+
+    def test_a_slot_that_is_not_woken_looks_all_the_same(self, lab: Lab) -> None:
+        slot = lab.slot()
+        lab.push(1)
+        claim = lab.store.claim_when_woken(slot.offer, new_id(), 0.01)
+        assert claim is not None and claim.index == 0
+
+    def test_what_an_interrupted_slot_was_given_goes_back(self, lab: Lab) -> None:
+        """It heard no answer, and knows its attempt alone."""
+        slot = lab.slot()
+        lab.push(2)
+        attempt = new_id()
+        given = lab.store.claim_when_woken(slot.offer, attempt, 0.01)
+        assert given is not None
+        lab.store.release_unknown(new_id(), "its slot left", slot.offer)
+        assert lab.store.job(given.job).state is JobState.RUNNING
+        for _ in range(2):
+            lab.store.release_unknown(attempt, "its slot left", slot.offer)
+            assert lab.store.job(given.job).state is JobState.QUEUED
+        assert lab.slot("other").must_claim().job == given.job

@@ -57,6 +57,7 @@ class Slot(RqSide):
         self._specs: dict[tuple[str, str], Spec] = {}
         self._attempt_id = new_id()
         self._next: Claim | None = None
+        self._unheard = False  #: a claim was sent whose answer has not been heard: the slot may have been given a job
         self._reap_at = 0.0
         self._contact = Contact(self._redis_is_back)
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
@@ -90,8 +91,10 @@ class Slot(RqSide):
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Claim, Spec | None] | None:
         """The next job with its spec; None when asked to stop, or, in burst mode, when there is none."""
+        asked = False
         while not self._stop_requested:
-            self._next = self._next or self._claim()
+            if self._next is None and not asked:
+                self._claim()
             if self._next is not None:
                 found = self._take_next()
                 if found is not None:
@@ -101,7 +104,7 @@ class Slot(RqSide):
             else:
                 self._reap()
                 self.announce_if_forgotten()
-                self._wait()
+                asked = self._wait()
         return None
 
     def execute_job(self, claim: Claim, spec: Spec | None) -> None:
@@ -133,6 +136,8 @@ class Slot(RqSide):
         """Give back what was claimed ahead and leave the lists; with Redis away, the lease will run out instead."""
         with contextlib.suppress(RedisUnreachable, redis.RedisError):
             self._delivery.deliver_left()
+            if self._unheard:
+                self._store.release_unknown(self._attempt_id, "its slot left", self._offer)
             if self._next is not None:
                 self._store.release(self._next.job, self._next.attempt, "its slot left", self._offer)
             self._store.slot_dead([self.name], self._lost or "its slot left")
@@ -151,16 +156,25 @@ class Slot(RqSide):
         self.announce()
         self._delivery.again()
 
-    def _claim(self) -> Claim | None:
+    def _claim(self, wait: float = 0.0) -> bool:
+        """Take the next job, if there is one; with `wait` once a token says so. False when Redis was not heard."""
+        self._unheard = True
+        self._interruptible = wait > 0
         try:
-            claim = self._store.claim(self._offer, self._attempt_id)
+            if not wait:
+                self._next = self._store.claim(self._offer, self._attempt_id)
+            elif not self._stop_requested:  # else the signal came before it could interrupt anything
+                self._next = self._store.claim_when_woken(self._offer, self._attempt_id, wait)
         except RedisUnreachable as error:
             self._contact.lost(error)
-            return None
+            return False
+        finally:
+            self._interruptible = False
+        self._unheard = False
         self._contact.made()
-        if claim is not None:
+        if self._next is not None:
             self._attempt_id = new_id()
-        return claim
+        return True
 
     def _take_next(self) -> tuple[Claim, Spec | None] | None:
         """What was claimed, with its spec. It stays `_next` until it is taken: who leaves before gives it back."""
@@ -218,20 +232,17 @@ class Slot(RqSide):
             if stale:
                 self._store.discard_stage(stale, self._timing.push_ttl)
 
-    def _wait(self) -> None:
-        """Sleep until woken, until it is time to look again, or until a signal says to leave."""
+    def _wait(self) -> bool:
+        """Sleep until woken, until it is time to look again, or until a signal says to leave. True if it has looked."""
+        if not self._contact.away:
+            return self._claim(min(self._timing.idle_poll, self._timing.renew))
         self._interruptible = True
         try:
-            if self._stop_requested:
-                return
-            if self._contact.away:
+            if not self._stop_requested:
                 time.sleep(self._timing.reconnect)
-            else:
-                self._store.wait_for_work(self._offer, min(self._timing.idle_poll, self._timing.renew))
-        except RedisUnreachable as error:
-            self._contact.lost(error)
         finally:
             self._interruptible = False
+        return False
 
     def _sit_out(self, stuck: tuple[int, ...]) -> None:
         """Take no job while a process that cannot be killed still has the GPU (R8)."""
