@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from exs.model import JobState, Json, Params
+
+#: What tells the processes of one slot apart, at the end of its name.
+_PROCESS = re.compile(r"@[0-9a-f]+\Z")
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,19 @@ class ExperimentRow:
     spec: str = ""  #: digest of the Spec pushed last, "" if there is none
 
 
+@dataclass(frozen=True)
+class Drain:
+    """Why a slot takes no job though it lives. Times are Redis seconds, 0.0 for never."""
+
+    place: str  #: NODE, or NODE:SUFFIX for one slot at whatever start
+    why: str = ""
+    by: str = ""
+    at: float = 0.0
+    kind: str = ""  #: "drain" (a person's) or "quarantine" (the breaker's)
+    until: float = 0.0  #: when it ends by itself
+    stop_at: float = 0.0  #: when what still runs is asked to stop
+
+
 @dataclass
 class SlotRow:
     """One line of `exs workers`."""
@@ -98,7 +115,7 @@ class SlotRow:
     node: str
     gpus: str
     pools: tuple[str, ...]
-    state: str  #: "busy", "idle", "suspended", "gone"
+    state: str  #: "busy", "idle", "suspended", "gone", "draining" (its last job runs), "drained"
     job: str = ""
     experiment: str = ""
     index: int = -1
@@ -112,6 +129,13 @@ class SlotRow:
     pid_start: int = 0  #: start of the process in clock ticks after boot, which tells it from a later one of that pid
     memory: int = 0  #: bytes of its smallest device, 0 if it has none or does not tell
     only: str = ""  #: the one experiment of which it takes jobs, "" for any
+    job_started_at: float = 0.0
+    drain: Drain | None = None
+
+    @property
+    def lasting(self) -> str:
+        """What it is called at every start of its worker: `gpu01:gpu0`."""
+        return _PROCESS.sub("", self.name)
 
 
 @dataclass(frozen=True)

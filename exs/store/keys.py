@@ -145,6 +145,9 @@ NODE_TTL = 7 * 86400
 #: hash: `NODE|GPU` -> `until|why`: GPUs that get no job. Written by agents; read by lists, and believed until that
 #: ms.
 UNUSED = "exs:unused"
+#: hash: NODE or NODE:SUFFIX (a slot at whatever start) -> `DRAIN_FIELDS` as JSON: what takes no job. Written by drain,
+#: enable and the breaker; read by claim, reap and lists; until somebody enables it, or its `until`.
+DRAINED = "exs:drained"
 #: hash: at (ms of the last reap), since (ms since when the fleet has been in unbroken contact), next (experiment that
 #: the next reap begins with). Written and read by reap.
 PULSE = "exs:pulse"
@@ -202,6 +205,17 @@ WORKER_FIELDS = {
     "exs_version": "of exs",
     "exs_at": "attempt that it runs; absent when it has none",
     "exs_offer": "with which offer it waited last",
+}
+
+#: What a value of exs:drained holds.
+DRAIN_FIELDS = {
+    "why": "one line; absent if nobody said it",
+    "by": "who drained it",
+    "at": "when, ms",
+    "kind": "drain (a person's) or quarantine (the breaker's)",
+    "until": "ms at which it ends by itself; absent for not",
+    "stop": "ms at which what still runs is asked to stop; absent for never",
+    "asked": "1 once that was asked",
 }
 
 #: Fields of exs:stage:NAME.

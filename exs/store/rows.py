@@ -10,7 +10,7 @@ from typing import Any
 
 from exs.errors import BrokenRecord
 from exs.model import Claim, JobState, Json
-from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow
+from exs.rows import Drain, ExperimentRow, JobRow, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
 
 #: The largest whole number that JSON, Lua and float agree on; what is beyond is no number of ours.
@@ -233,15 +233,17 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
 
 def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
     """One row of `workers.lua`."""
-    name, flat, queue, index, _ = reply
+    name, flat, queue, index, _, started, place, drained = reply
     f = pairs(flat)
+    drain = drain_from(text(place), drained) if place else None
+    state = text(f.get("state"))
     seen = max(0.0, now - iso_seconds(f.get("last_heartbeat")))
     return SlotRow(
         name=text(name),
         node=text(f.get("exs_node")) or text(f.get("hostname")),
         gpus=text(f.get("exs_gpus")),
         pools=tuple(text(f.get("queues")).split(",")),
-        state=text(f.get("state")),
+        state=state if drain is None else "draining" if state == "busy" else "drained",
         job=text(f.get("current_job")),
         experiment=experiment_of(text(queue)),
         index=whole(index) if index else -1,
@@ -255,4 +257,24 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         pid_start=whole(f.get("exs_start")),
         memory=whole(f.get("exs_memory")),
         only=text(f.get("exs_only")),
+        job_started_at=iso_seconds(started),
+        drain=drain,
     )
+
+
+def drain_from(place: str, record: bytes) -> Drain:
+    """A value of exs:drained; what of it cannot be read is left out."""
+    try:
+        f = _mapping(record, f"drain of {place}")
+    except BrokenRecord:
+        f = {"why": "its record cannot be read"}
+
+    def said(name: str) -> str:
+        value = f.get(name)
+        return value if isinstance(value, str) else ""
+
+    def moment(name: str) -> float:
+        value = f.get(name)
+        return value / 1000 if isinstance(value, (int, float)) and abs(value) <= _LARGEST else 0.0
+
+    return Drain(place, said("why"), said("by"), moment("at"), said("kind"), moment("until"), moment("stop"))

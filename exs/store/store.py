@@ -9,6 +9,7 @@
     doctor      audit                                                                 audit.py
                 server  clock                                                         server.py
                 health                                                                health.py
+    nodes       drain  enable                                                         drain.py
     gpus        gpus_unused  unused_gpus                                          gpus.py
     logs        ask_log  next_log_request  answer_log                                 logs.py
     all         now  ping  on_disk                                                    base.py
@@ -22,6 +23,7 @@ from __future__ import annotations
 from exs.settings import Settings
 from exs.store.audit import Auditor
 from exs.store.connect import connect
+from exs.store.drain import Drainers
 from exs.store.gpus import Gpus
 from exs.store.health import Onlookers
 from exs.store.lease import Holders
@@ -31,7 +33,7 @@ from exs.store.server import Inspector
 from exs.store.steer import Steering
 
 
-class Store(Producers, Holders, Auditor, Onlookers, Inspector, Steering, Gpus, Logs):
+class Store(Producers, Holders, Auditor, Onlookers, Inspector, Steering, Drainers, Gpus, Logs):
     """One connection to the queue; see the module's page for what it can do."""
 
 

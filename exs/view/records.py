@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from exs.model import JobState, Json, Params
-from exs.rows import ExperimentRow, JobRow, PastAttempt, SlotRow, UnusedGpu
+from exs.rows import Drain, ExperimentRow, JobRow, PastAttempt, SlotRow, UnusedGpu
 from exs.settings import masked_url
 from exs.view.text import masked_all, without_secrets
 from exs.view.when import iso
@@ -112,6 +112,20 @@ def slot(row: SlotRow, now: float) -> dict[str, Json]:
         "done": row.done,
         "failed": row.failed,
         "version": row.version or None,
+        "drain": None if row.drain is None else drain(row.drain),
+    }
+
+
+def drain(row: Drain) -> dict[str, Json]:
+    """Why a node or slot takes no job."""
+    return {
+        "drained": row.place,
+        "kind": row.kind or None,
+        "why": row.why or None,
+        "by": row.by or None,
+        "at": iso(row.at),
+        "until": iso(row.until),
+        "stop_at": iso(row.stop_at),
     }
 
 

@@ -6,15 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exs.model import Json
-from exs.rows import SlotRow, UnusedGpu
+from exs.rows import Drain, SlotRow, UnusedGpu
 from exs.view import records
 from exs.view.experiments import unused_lines, workers_line
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, plain
 from exs.view.text import safe
-from exs.view.when import duration
+from exs.view.when import ago, duration, until
 
-_STATE_STYLE = {"busy": "cyan", "idle": "green", "suspended": "yellow", "gone": "red"}
+_STATE_STYLE = {
+    "busy": "cyan",
+    "idle": "green",
+    "suspended": "yellow",
+    "draining": "yellow",
+    "drained": "yellow",
+    "gone": "red",
+}
 
 
 @dataclass
@@ -43,7 +50,9 @@ class SlotTable:
         }
 
     def records(self) -> Iterator[Mapping[str, Json]]:
-        return (records.flat(records.slot(row, self.now)) for row in self.rows)
+        for row in self.rows:
+            line = None if row.drain is None else drain_line(row.drain, self.now)
+            yield records.flat(records.slot(row, self.now) | {"drain": line})
 
     def ids(self) -> Iterator[str]:
         return (row.name for row in self.rows)
@@ -65,7 +74,28 @@ class SlotTable:
         ]
         if any(row.pools != ("default",) for row in rows):
             columns.insert(3, Column("pools", [safe(",".join(row.pools)) for row in rows], spare=3))
-        notes = [f"no contact {duration(row.seen_ago)}" if row.seen_ago > self.quiet else "" for row in rows]
+        notes = [self._note(row) for row in rows]
         if any(notes):
-            columns.append(Column("note", notes, least=WHOLE))
+            columns.append(Column("note", notes, least=16))
         return columns
+
+    def _note(self, row: SlotRow) -> str:
+        notes = [f"no contact {duration(row.seen_ago)}"] if row.seen_ago > self.quiet else []
+        if row.drain is not None:
+            notes.append(drain_line(row.drain, self.now))
+        return ", ".join(notes)
+
+
+def drain_line(drain: Drain, now: float) -> str:
+    """Who drained it, when, how long what still runs may, and why: `by ann 5m ago: fan is loud`."""
+    words = ["quarantined"] if drain.kind == "quarantine" else []
+    if drain.by:
+        words.append(f"by {safe(drain.by)}")
+    if drain.at:
+        words.append(ago(drain.at, now))
+    if drain.stop_at > now:
+        words.append(f"stops its job in {until(drain.stop_at, now)}")
+    if drain.until > now:
+        words.append(f"for {until(drain.until, now)} more")
+    line = " ".join(words)
+    return f"{line}: {safe(drain.why)}" if drain.why else line

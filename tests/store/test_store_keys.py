@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -44,6 +45,7 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
     request = store.next_log_request("s1-node", 1.0)
     assert request is not None
     store.answer_log(request, LogChunk(b"x", 0, 1))
+    store.drain(["s1-node"], "ann", why="dust", grace=9.0)
     lab.contact()
     store.reap()
 
@@ -58,6 +60,7 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
     assert fields == set(keys.STAGE_FIELDS)
     for key in lab.client.keys(keys.RQ_WORKER + "*"):
         assert {field for field in lab.client.hkeys(key) if field.startswith("exs_")} <= set(keys.WORKER_FIELDS)
+    assert set(json.loads(lab.client.hget(keys.DRAINED, "s1-node") or "{}")) <= set(keys.DRAIN_FIELDS)
     assert store.audit() == []
 
 

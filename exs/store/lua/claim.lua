@@ -1,10 +1,10 @@
---@ time number ready pick
+--@ time number ready pick drained
 -- claim(slot, attempt, node, boot, lease_ms, pools, devices, memory, only) -> flat claim or nil
 -- Takes the job that stands first among those that fit this slot and leases it. The same attempt id gets the
--- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken.
+-- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken; a drained one is not.
 -- What cannot be a job of ours leaves the queue and is quarantined; it stops nobody (R12).
 -- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle exs:offers
---   exs:quarantine exs:astray
+--   exs:quarantine exs:astray exs:drained
 -- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at}
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local pools, devices, memory, only = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
@@ -69,7 +69,12 @@ local function announce()
   redis.call('EXPIRE', NODE .. ARGV[3], NODE_TTL)
 end
 
-local suspended = redis.call('EXISTS', RQ_SUSPENDED) == 1
+-- One look for both, since most fleets have neither.
+local suspended, out = redis.call('EXISTS', RQ_SUSPENDED, DRAINED) > 0, false
+if suspended then
+  out = drained(slot, ARGV[3], now)
+  suspended = out or redis.call('EXISTS', RQ_SUSPENDED) == 1
+end
 while not suspended and junk > 0 do
   local from = pick(pools, devices, memory, only)
   if not from then break end
@@ -94,7 +99,7 @@ redis.call('DEL', NONE) -- see renew: a full server runs its queue empty, LPOP a
 redis.call('HSET', worker, 'state', suspended and 'suspended' or 'idle', 'exs_offer', offer)
 redis.call('HDEL', worker, 'current_job', 'exs_at')
 announce()
-for p in string.gmatch(pools, '[^,]+') do
+for p in string.gmatch(out and '' or pools, '[^,]+') do
   redis.call('ZADD', IDLE .. p .. ':' .. offer, now + lease, slot)
   redis.call('SADD', OFFERS .. p, offer)
   redis.call('PEXPIRE', IDLE .. p .. ':' .. offer, lease)

@@ -1,9 +1,12 @@
---@ time
--- workers(cursor, count) -> {now_ms, next cursor or '0', {worker, flat fields, experiment or '', index or '', queues of ours or ''}, ...}: about
--- `count` of the registered workers, some perhaps twice; only a stock RQ worker has queues of ours, a slot listens on pools. Writes nothing.
--- keys read: rq:workers rq:worker rq:job exs:queues
+--@ time drained
+-- workers(cursor, count) -> {now_ms, next cursor or '0', {worker, flat fields, experiment or '', index or '', queues of ours or '', started_at
+--   or '', what is drained or '', its drain as JSON or ''}, ...}: about `count` of the registered workers, some perhaps twice; only a stock
+--   RQ worker has queues of ours, a slot listens on pools. Writes nothing.
+-- keys read: rq:workers rq:worker rq:job exs:queues exs:drained
 local page = redis.call('SSCAN', RQ_WORKERS, ARGV[1], 'COUNT', ARGV[2])
-local rows = {now_ms(), page[1]}
+local now = now_ms()
+local rows = {now, page[1]}
+local any = redis.call('EXISTS', DRAINED) == 1
 local function ours(f)
   local found = {}
   for queue in string.gmatch(not f.exs_node and f.queues or '', '[^,]+') do
@@ -16,8 +19,11 @@ for _, key in ipairs(page[2]) do
   if not fields.err and #fields > 0 then
     local f = {}
     for i = 1, #fields, 2 do f[fields[i]] = fields[i + 1] end
-    local job = f.current_job and redis.pcall('HMGET', RQ_JOB .. f.current_job, 'origin', 'ix') or {}
-    rows[#rows + 1] = {string.sub(key, #RQ_WORKER + 1), fields, job[1] or '', job[2] or '', ours(f)}
+    local job = f.current_job and redis.pcall('HMGET', RQ_JOB .. f.current_job, 'origin', 'ix', 'started_at') or {}
+    local slot = string.sub(key, #RQ_WORKER + 1)
+    local d, place
+    if any then d, place = drained(slot, f.exs_node or '', now) end
+    rows[#rows + 1] = {slot, fields, job[1] or '', job[2] or '', ours(f), job[3] or '', place or '', d and cjson.encode(d) or ''}
   end
 end
 return rows

@@ -1,0 +1,41 @@
+"""Drain and enable: nodes and slots that take no job, until somebody says that they shall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exs.errors import InputError
+from exs.rows import Drain
+from exs.store import records, rows
+from exs.store.base import Base
+from exs.store.scripts import Arg
+
+#: Characters of a reason; it stands in one line of a list.
+_WHY = 200
+
+
+class Drainers(Base):
+    """What keeps jobs from slots that live."""
+
+    def drain(
+        self, places: Sequence[str], by: str, *, why: str = "", grace: float | None = None, after_current: bool = False
+    ) -> list[tuple[Drain, str]]:
+        """Give these nodes (NODE) and slots (NODE:SUFFIX, at whatever start) no job from now on, until `enable`.
+
+        What they run ends by itself, or is asked to stop after `grace` seconds; `after_current` takes such a time
+        back. Said again it changes what is said anew. Each with "new", "changed" or "same". Raises InputError for
+        a reason that is too long.
+        """
+        if len(why) > _WHY:
+            raise InputError(f"the reason has {len(why)} characters, more than {_WHY}.", "Say it in one line.")
+        wait: Arg = "-" if after_current else "" if grace is None else int(grace * 1000)
+        reply = self._call("drain", records.plain(by), records.plain(why), wait, *places)
+        return [
+            (rows.drain_from(place, record), records.text(what))
+            for place, what, record in zip(places, reply[::2], reply[1::2], strict=True)
+        ]
+
+    def enable(self, places: Sequence[str]) -> list[Drain]:
+        """Let these nodes, with all their slots, and slots take jobs again; what was drained until now."""
+        reply = self._call("enable", *places)
+        return [rows.drain_from(records.text(p), d) for p, d in zip(reply[::2], reply[1::2], strict=True)]
