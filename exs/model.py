@@ -72,6 +72,10 @@ class Failure(str, Enum):
     POISON = "poison"  #: its slot died with it more often than the crash budget allows
 
 
+#: Signals with which a job can be asked to stop: those that a program can catch and that mean nothing else to it.
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM")
+
+
 # ------------------------------------------------------------------ what a sweep is made of
 
 
@@ -107,8 +111,10 @@ class Spec:
     job_dirs: bool = True
     #: Seconds per attempt; None means no limit.
     timeout: float | None = None
-    #: Seconds between SIGTERM and SIGKILL; None means `Timing.grace`.
+    #: Seconds between the stop signal and SIGKILL; None means `Timing.grace`.
     grace: float | None = None
+    #: What a job is sent that is to stop: one of `STOP_SIGNALS`.
+    stop_signal: str = "SIGTERM"
     #: Result name -> regular expression with one group, matched against the output.
     metrics: Mapping[str, str] = field(default_factory=dict)
     #: runner's rule: a command whose stat.json says 0 is skipped, whichever job wrote it.
@@ -178,7 +184,8 @@ class Outcome:
     """How an attempt ended. `state` is what the job becomes unless a retry is left.
 
     `detail` is one line for people ("exit code 3", "killed by SIGKILL"); `tail` the end of its output.
-    `requeue`: the attempt was stopped by us (drain, second SIGTERM); the job goes back unpunished.
+    `requeue`: the attempt was stopped by us (pause, preemption, drain, second SIGTERM); the job goes back unpunished,
+    or is PAUSED where that was asked.
     """
 
     state: JobState
@@ -206,7 +213,7 @@ class Fenced(str, Enum):
 
 @dataclass(frozen=True)
 class Renewed:
-    """What a renewal says. `want`: "" to go on, "cancel", "kill", "pause"."""
+    """What a renewal says. `want`: "" to go on, or one of those that `ask` in Lua knows."""
 
     fence: Fenced
     want: str = ""

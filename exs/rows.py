@@ -63,6 +63,7 @@ class JobRow:
     max_rss: int = 0
     log_dropped: int = 0
     want: str = ""
+    paused_by: str = ""  #: who or what paused it, while it is PAUSING or PAUSED
     history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
 
     @property
@@ -89,6 +90,7 @@ class ExperimentRow:
     waiting_retry: int = 0
     retries: int = 0
     paused: bool = False
+    paused_by: str = ""  #: who or what paused it, one line
     committed: bool = True
     max_running: int | None = None
     spec: str = ""  #: digest of the Spec pushed last, "" if there is none

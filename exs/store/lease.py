@@ -20,6 +20,12 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
+def _outcome_args(outcome: Outcome) -> tuple[str, str, str]:
+    """An outcome as finish.lua and release.lua take it: what it came to, its result, the end of its output."""
+    result = records.dumps(dict(outcome.result)) if outcome.result else ""
+    return records.outcome_text(outcome), result, outcome.tail
+
+
 class Holders(Menders):
     """What slots and agents do to the queue."""
 
@@ -94,13 +100,17 @@ class Holders(Menders):
         )
         return Fenced(records.text(answer)), None if isinstance(claimed, Exception) else self._claimed(claimed)
 
-    def release(self, job: str, attempt: str, why: str, offer: Offer) -> Fenced:
-        """Give a job back to its place: a planned stop, which counts as no failure."""
-        return Fenced(records.text(self._call("release", job, attempt, offer.slot, why)))
+    def release(self, job: str, attempt: str, why: str, offer: Offer, outcome: Outcome | None = None) -> Fenced:
+        """Give a job back to its place, or to those that are paused where that was asked; it counts as no failure.
+
+        `outcome`: how far its attempt came, if it began.
+        """
+        what = _outcome_args(outcome) if outcome else ("", "", "")
+        return Fenced(records.text(self._call("release", job, attempt, offer.slot, why, *what)))
 
     def release_unknown(self, attempt: str, why: str, offer: Offer) -> None:
         """`release` what the slot was given under an attempt id, if anything, where the answer was not heard."""
-        self._call("release", "", attempt, offer.slot, why)
+        self._call("release", "", attempt, offer.slot, why, "", "", "")
 
     def reap(self) -> tuple[int, str]:
         """End the attempts that are lost, queue the jobs whose wait is over, put back what RQ's clients moved.
@@ -139,11 +149,8 @@ class Holders(Menders):
 
     def _finish_args(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Sequence[Arg]:
         timing = self.settings.timing
-        result = records.dumps(dict(outcome.result)) if outcome.result else ""
-        return (
-            job, attempt, offer.slot, records.outcome_text(outcome), result, outcome.tail,
-            _ms(timing.retry_wait), _ms(timing.retry_wait_max),
-        )  # fmt: skip
+        waits = _ms(timing.retry_wait), _ms(timing.retry_wait_max)
+        return (job, attempt, offer.slot, *_outcome_args(outcome), *waits)
 
     def _reap_args(self) -> Sequence[Arg]:
         t, limits = self.settings.timing, self.settings.limits

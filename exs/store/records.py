@@ -15,7 +15,7 @@ from exs.model import Json, Outcome, Resources, Spec
 
 _SPEC_TYPES: dict[str, type | tuple[type, ...]] = {
     "commands": dict, "cwd": str, "output": str, "env": dict, "job_dirs": bool, "timeout": (int, float, type(None)),
-    "grace": (int, float, type(None)), "metrics": dict, "skip_done": bool, "datetime": str,
+    "grace": (int, float, type(None)), "metrics": dict, "skip_done": bool, "datetime": str, "stop_signal": str,
 }  # fmt: skip
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))

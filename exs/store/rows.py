@@ -137,6 +137,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         max_rss=whole(get(b"rm")),
         log_dropped=whole(get(b"lx")),
         want=text(get(b"wn")),
+        paused_by=text(get(b"pb")),
     )
 
 
@@ -226,6 +227,7 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
         waiting_retry=waiting,
         retries=whole(f.get("retries")),
         paused=f.get("paused") == b"1",
+        paused_by=text(f.get("paused_by")),
         max_running=whole(f["max"]) if "max" in f else None,
         spec=text(f.get("spec")),
     )

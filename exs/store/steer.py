@@ -8,7 +8,7 @@ from exs.store.base import Base
 from exs.store.scripts import Arg
 
 #: Jobs per script call: about 2 ms of Redis.
-_BATCH = 50
+BATCH = 50
 #: Places of jobs that one script call looks at: about 1 ms of Redis.
 _LOOKED = 2000
 #: Answer of remove_experiment.lua.
@@ -39,7 +39,7 @@ class Steering(Base):
 
     def _each(self, script: str, head: Sequence[Arg], ids: Sequence[str], names: Sequence[str]) -> dict[str, int]:
         # From the last batch to the first: retry puts each job before those that follow it.
-        starts = range(0, len(ids), _BATCH)[::-1]
+        starts = range(0, len(ids), BATCH)[::-1]
         # No more than two calls are sent at a time: Redis runs what one client has sent before it looks at another's.
-        replies = list(self._stream(script, [(*head, *ids[start : start + _BATCH]) for start in starts]))
+        replies = list(self._stream(script, [(*head, *ids[start : start + BATCH]) for start in starts]))
         return {name: sum(int(reply[i]) for reply in replies) for i, name in enumerate(names)}

@@ -55,6 +55,11 @@ def silent(scene: Scene) -> None:
     scene.lab.contact()
 
 
+def paused(scene: Scene) -> None:
+    scene.lab.store.pause_experiment("e", "ann")
+    scene.lab.store.pause(scene.ids[:3], "ann")
+
+
 def staged(scene: Scene) -> None:
     """Another push of the same name that died half way."""
     doomed = open_store(scene.lab.store._url, Settings(limits=Limits(push_batch=2)))
@@ -81,6 +86,8 @@ def nothing(scene: Scene) -> None:
 
 #: Script -> what was done before, and the call whose reply is lost.
 CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] = {
+    "activate": (paused, lambda store, scene: store.activate(scene.ids)),
+    "activate_experiment": (paused, lambda store, scene: store.activate_experiment("e")),
     "audit_job": (astray, lambda store, scene: store.audit()),
     "cancel": (nothing, lambda store, scene: store.cancel(scene.ids)),
     "claim": (nothing, lambda store, scene: store.claim(scene.lab.slot("third").offer, "attempt-of-third")),
@@ -94,6 +101,8 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "mend_marked": (astray, lambda store, scene: store.mend("e")),
     "node_up": (nothing, lambda store, scene: store.node_up("n", "b", "m", 1)),
     "states": (astray, lambda store, scene: store.misplaced()),
+    "pause": (nothing, lambda store, scene: store.pause(scene.ids, "ann")),
+    "pause_experiment": (nothing, lambda store, scene: store.pause_experiment("e", "ann")),
     "points": (nothing, lambda store, scene: store.plan("e", points(1, 2, 99), ME)),
     "push": (nothing, lambda store, scene: store.push("e", SPEC, points(*range(8)), ME)),
     "reap": (silent, lambda store, scene: store.reap()),

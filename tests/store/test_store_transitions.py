@@ -30,6 +30,11 @@ VERBS: dict[str, Verb] = {
     "reap": lambda lab, slot, job: lab.reap(),
     "cancel": lambda lab, slot, job: lab.store.cancel([job]),
     "kill": lambda lab, slot, job: lab.store.cancel([job], kill=True),
+    "pause": lambda lab, slot, job: lab.store.pause([job], "ann"),
+    "activate": lambda lab, slot, job: lab.store.activate([job]),
+    "activate while it stops": lambda lab, slot, job: (lab.store.activate([job]), slot.release()),
+    "pause all": lambda lab, slot, job: lab.store.pause_experiment("e", "ann"),
+    "activate all": lambda lab, slot, job: lab.store.activate_experiment("e"),
     "retry": lambda lab, slot, job: lab.store.retry([job]),
     "force": lambda lab, slot, job: lab.store.retry([job], force=True),
     "push": lambda lab, slot, job: lab.push(1),
@@ -37,33 +42,22 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def _pausing(lab: Lab, slot: Slot, job: str) -> None:
-    lab.client.hset(keys.RQ_JOB + job, "st", "PAUSING")
-
-
 def _paused(lab: Lab, slot: Slot, job: str) -> None:
+    VERBS["pause"](lab, slot, job)
     slot.release()
-    lab.client.lrem(keys.RQ_QUEUE + "e", 1, job)
-    lab.client.zrem(keys.READY + "default:*||", "e")
-    lab.client.srem(keys.SHAPES + "default", "*||")
-    lab.client.zadd(keys.RQ_DEFERRED + "e", {job: 0})
-    lab.client.hset(keys.RQ_JOB + job, mapping={"st": "PAUSED", "status": "deferred"})
 
 
-#: How a job that slot s1 claimed comes into each state. Nothing pauses yet: those two are made by hand.
+#: How a job that slot s1 claimed comes into each state.
 REACHED: dict[JobState, Verb] = {
     S.QUEUED: VERBS["release"],
     S.RUNNING: VERBS["renew"],
-    S.PAUSING: _pausing,
+    S.PAUSING: VERBS["pause"],
     S.PAUSED: _paused,
     S.DONE: VERBS["done"],
     S.PRUNED: VERBS["pruned"],
     S.CRASHED: VERBS["crashed"],
     S.CANCELED: VERBS["canceled"],
 }
-
-#: What none of the verbs above does: pausing.
-NOT_YET = {(S.QUEUED, S.PAUSED), (S.RUNNING, S.PAUSING), (S.PAUSING, S.PAUSED), (S.PAUSED, S.QUEUED)}
 
 seen: set[tuple[JobState, JobState]] = set()
 
@@ -97,7 +91,7 @@ def test_every_transition_of_the_model_is_made_by_some_verb() -> None:
     if not seen:
         pytest.skip("runs after the test above")
     allowed = {(before, after) for before, targets in TRANSITIONS.items() for after in targets}
-    assert allowed - seen == NOT_YET
+    assert allowed <= seen
     assert {pair for pair in seen if pair[0] is not pair[1]} <= allowed
 
 

@@ -413,8 +413,8 @@ def test_a_stop_that_comes_before_the_start_starts_nothing(tmp_path: Path) -> No
 
 
 def test_an_unknown_way_to_stop_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown way to stop: 'pause'"):
-        Attempt(CLAIM, spec("true"), place(tmp_path)).request_stop("pause")
+    with pytest.raises(ValueError, match="unknown way to stop: 'halt'"):
+        Attempt(CLAIM, spec("true"), place(tmp_path)).request_stop("halt")
 
 
 def test_f19_a_tree_that_no_signal_ends_is_reported_as_stuck(

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, replace
 
 from exs.model import Claim, Failure, JobState, Json, Outcome, Spec
-from exs_worker import launch, plainfile
+from exs_worker import control, launch, plainfile
+from exs_worker.control import stop_signal
 from exs_worker.launch import BAD_JOB, explain
 from exs_worker.logpump import LogPump
 from exs_worker.metrics import Scanner
@@ -16,10 +17,17 @@ from exs_worker.place import Place
 from exs_worker.prepare import Command, Prepared, prepare
 from exs_worker.supervise import Ended, Supervisor
 
+#: Ways to stop an attempt of a job that is to run again, or to be paused.
+PLANNED = ("preempt", "edit", "pause", "requeue")
 #: Ways to stop an attempt, weakest first; a stronger one replaces a weaker one.
-STOPS = ("requeue", "cancel", "kill", "fenced")
+STOPS = (*PLANNED, "cancel", "kill", "fenced")
+#: Those that Redis asks for; the others are this node's.
+ASKED = frozenset({"preempt", "edit", "pause", "cancel", "kill"})
 
 _WORDS = {
+    "preempt": "preempted",
+    "edit": "stopped to be edited",
+    "pause": "paused",
     "requeue": "handed back by its worker",
     "cancel": "canceled",
     "kill": "killed on request",
@@ -66,7 +74,8 @@ class Attempt:
     def request_stop(self, kind: str) -> None:
         """Ask for the end of the attempt, from any thread or signal handler; then write to the `wake` of `run`.
 
-        "cancel" and "requeue": SIGTERM, grace, SIGKILL; "kill": SIGKILL; "fenced": SIGKILL, and the outcome is void.
+        "kill": SIGKILL; "fenced": SIGKILL, and the outcome is void; all others: a line in `$EXS_CONTROL`, the stop
+        signal, grace, SIGKILL.
         Raises ValueError for another word.
         """
         if kind not in STOPS:
@@ -143,7 +152,8 @@ class Attempt:
                 child = launch.spawn(command.rendered.argv, env, prepared.cwd, pump.writer)
                 pump.close_writer()
                 grace = self._place.timing.grace if spec.grace is None else spec.grace
-                ended = Supervisor(child, pump, self._want, wake, deadline, grace).run()
+                stop = stop_signal(spec.stop_signal)
+                ended = Supervisor(child, pump, self._want, wake, deadline, grace, stop, self._tell).run()
             finally:
                 pump.close()
             if scanner:
@@ -172,10 +182,10 @@ class Attempt:
             self.stuck += ended.stuck
             self._notes.append(f"stuck: SIGKILL does not end {', '.join(map(str, ended.stuck))}")
         want = self._want()
-        if ended.timed_out and want in ("", "requeue"):
+        if ended.timed_out and want in ("", *PLANNED):
             detail = f"ran longer than its timeout of {self._spec.timeout:g} s"
             outcome = self._outcome(JobState.CRASHED, detail, Failure.TIMEOUT, ended.exit)
-        elif ended.stopped:
+        elif ended.stopped and not self._finished(ended, want):
             outcome = self._stopped(_manner(ended.exit), ended.exit)
         else:
             failure, detail = failure_of(ended.exit, ran.recent, ran.oom_kills)
@@ -185,9 +195,19 @@ class Attempt:
             return outcome
         return replace(outcome, tail=ran.recent.decode("utf-8", "replace"))
 
+    def _finished(self, ended: Ended, want: str) -> bool:
+        """Whether a command that was told to stop has done its work instead: exit 0, and it did not say it stops."""
+        planned = want in PLANNED and want != "requeue" and ended.exit.code == 0
+        return planned and self._prepared is not None and not control.acknowledged(self._prepared.report.path)
+
+    def _tell(self, want: str) -> None:
+        """Say in `$EXS_CONTROL` what is wanted, before the signal comes."""
+        if self._prepared is not None:
+            control.tell(self._prepared.env["EXS_CONTROL"], want)
+
     def _stopped(self, manner: str, end: Exit) -> Outcome:
         want = self._want()
-        back = want == "requeue"
+        back = want in PLANNED
         detail = f"{_WORDS[want]} ({manner})"
         return replace(self._outcome(JobState.QUEUED if back else JobState.CANCELED, detail, None, end), requeue=back)
 

@@ -15,7 +15,7 @@ from exs.errors import RedisUnreachable
 from exs.model import Claim, Fenced, Offer
 from exs.settings import Timing
 from exs.store.store import Store
-from exs_worker.attempt import Attempt
+from exs_worker.attempt import ASKED, Attempt
 from exs_worker.contact import Contact
 
 log = logging.getLogger("exs.worker")
@@ -100,7 +100,7 @@ class Keeper(threading.Thread):
         elif renewed.fence is not Fenced.OURS:
             log.warning("fenced out of job=%s attempt=%s: ending its processes", claim.job, claim.attempt)
             self._stop_attempt(attempt, "fenced")
-        elif renewed.want in ("cancel", "kill"):
+        elif renewed.want in ASKED:
             self._stop_attempt(attempt, renewed.want)
         return True
 

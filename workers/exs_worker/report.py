@@ -18,7 +18,7 @@ from exs.model import Json
 from exs_worker import plainfile
 
 #: Words of the protocol. An object that holds only these is a report; one with any other key is itself a result.
-RESERVED = frozenset({"result", "metrics", "step", "progress", "status", "checkpoint"})
+RESERVED = frozenset({"result", "metrics", "step", "progress", "status", "checkpoint", "ack"})
 #: Of a longer file, its end counts: reports of a ten-day job must not fill the slot's memory.
 READ = 4 << 20
 #: Nesting that a result may have.

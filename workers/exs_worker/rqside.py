@@ -25,7 +25,7 @@ from exs.model import Offer
 from exs.settings import Settings
 from exs.store import keys
 from exs_worker import proctree
-from exs_worker.attempt import Attempt
+from exs_worker.attempt import ASKED, Attempt
 from exs_worker.config import HAND_BACK
 
 log = logging.getLogger("exs.worker")
@@ -111,7 +111,7 @@ class RqSide(Worker):
         elif running is not None and command == "kill-horse":
             self._ask(running, "kill")
         elif running is not None and job == running.claim.job:
-            if command == "exs" and attempt == running.claim.attempt and payload.get("want") in ("cancel", "kill"):
+            if command == "exs" and attempt == running.claim.attempt and payload.get("want") in ASKED:
                 self._ask(running, payload["want"])
             elif command == "stop-job":
                 self._ask(running, "cancel")

@@ -93,10 +93,10 @@ class Spool:
 
 
 def hand_over(store: Store, item: Spooled) -> Fenced:
-    """Deliver one outcome: `finish`, or `release` for an attempt that we stopped ourselves."""
+    """Deliver one outcome: `finish`, or `release` for an attempt of a job that is to run again."""
     if item.outcome.requeue:
         why = item.outcome.detail or "handed back by its slot"
-        return store.release(item.job, item.attempt, why, item.offer)
+        return store.release(item.job, item.attempt, why, item.offer, item.outcome)
     return store.finish(item.job, item.attempt, item.outcome, item.offer)
 
 

@@ -46,8 +46,9 @@ class Ended:
 class Supervisor:
     """Sees one command through to the end of its last process. This process must have no other children.
 
-    `child` is its pid, to be reaped here. `wants` returns "", "cancel", "requeue", "kill" or "fenced"; whoever changes
-    its answer writes to `wake`. `deadline` is in monotonic seconds.
+    `child` is its pid, to be reaped here. `wants` returns "" or the strongest of `attempt.STOPS` that is asked for;
+    whoever changes its answer writes to `wake`. `deadline` is in monotonic seconds. `stop` is the signal that asks the
+    tree to end; `tell` is called with each new want before it is sent.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Supervisor:
         wake: int,
         deadline: float | None,
         grace: float,
+        stop: int = signal.SIGTERM,
+        tell: Callable[[str], None] = lambda want: None,
     ) -> None:
         self._child = child
         self._pump = pump
@@ -65,6 +68,9 @@ class Supervisor:
         self._wake = wake
         self._deadline = deadline
         self._grace = grace
+        self._stop = stop
+        self._tell = tell
+        self._told = ""
         self._kill_at: float | None = None
         self._stopped = False
         self._timed_out = False
@@ -122,6 +128,9 @@ class Supervisor:
         now = time.monotonic()
         want = self._wants()
         late = self._deadline is not None and now >= self._deadline
+        if want not in NOW and want != self._told:
+            self._told = want
+            self._tell(want)
         if want in NOW:
             self._stopped = True
             self._kill_at = now if self._kill_at is None else min(self._kill_at, now)
@@ -129,7 +138,7 @@ class Supervisor:
             self._stopped = True
             self._timed_out = not want
             self._kill_at = now + self._grace
-            proctree.signal_tree(os.getpid(), signal.SIGTERM, self._child)
+            proctree.signal_tree(os.getpid(), self._stop, self._child)
         if self._kill_at is None:
             return LONGEST if self._deadline is None else self._deadline - now
         if now < self._kill_at:

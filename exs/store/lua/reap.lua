@@ -1,4 +1,4 @@
---@ time number list ready state attempt lose late drift mend shown
+--@ time number list ready state attempt pause edit lose late drift mend shown
 -- reap(limit, interval_ms, gap_ms, lease_ms, lost_after_ms, share, lost_max_ms, budget, wait_ms, wait_max_ms, stage_ms)
 --   -> {ran, lost, queued, stale stage or '', one of the experiments to mend or ''}
 -- The only script that ends an attempt whose lease ran out: at most once per interval, whoever calls.

@@ -1,4 +1,4 @@
---@ time number list ready state attempt lose
+--@ time number list ready state attempt pause edit lose
 -- slot_dead(why, budget, wait_ms, wait_max_ms, slot1, ...) -> jobs put back
 -- Their agent saw these slots die: what they held is lost now, without waiting for a lease; they leave the lists.
 -- keys: rq:worker(s) exs:idle exs:wake and those of lose

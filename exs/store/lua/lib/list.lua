@@ -17,6 +17,17 @@ local function halve(key, id, ix, known)
   return nil, low
 end
 
+-- Puts an id that is in no list into its place by index; returns how many places Redis looked at, which is what it costs.
+local function insert(queue, id, ix)
+  local key = RQ_QUEUE .. queue
+  local _, belongs = halve(key, id, ix, {})
+  local next_one = redis.call('LINDEX', key, belongs)
+  if belongs == 0 then redis.call('LPUSH', key, id)
+  elseif not next_one then redis.call('RPUSH', key, id)
+  else redis.call('LINSERT', key, 'BEFORE', next_one, id) return belongs end
+  return 0
+end
+
 local function unlist(queue, id, ix)
   local key = RQ_QUEUE .. queue
   if redis.call('LLEN', key) <= SEARCH then

@@ -3,21 +3,15 @@
 -- requeued is retried. What a stock worker did to a waiting job is undone: no attempt, no failure, the same place.
 local REACH = 1000 -- ids at either end of a long list that are looked through for one that is out of order
 
--- The place of a QUEUED job in its list, or nil and the place where it belongs.
+-- The place of a QUEUED job in its list, or nil.
 local function place_of(job)
   local key = RQ_QUEUE .. job.q
-  local at, belongs = halve(key, job.id, job.ix, {})
-  return at or redis.call('LPOS', key, job.id, 'MAXLEN', REACH) or redis.call('LPOS', key, job.id, 'RANK', -1, 'MAXLEN', REACH), belongs
+  return halve(key, job.id, job.ix, {}) or redis.call('LPOS', key, job.id, 'MAXLEN', REACH)
+    or redis.call('LPOS', key, job.id, 'RANK', -1, 'MAXLEN', REACH)
 end
 
 local function put_in_place(job)
-  local key = RQ_QUEUE .. job.q
-  local at, belongs = place_of(job)
-  if at then return end
-  local next_one = redis.call('LINDEX', key, belongs)
-  if belongs == 0 then redis.call('LPUSH', key, job.id)
-  elseif not next_one then redis.call('RPUSH', key, job.id)
-  else redis.call('LINSERT', key, 'BEFORE', next_one, job.id) end
+  if not place_of(job) then insert(job.q, job.id, job.ix) end
 end
 
 -- Who holds it by our own record: a stock worker writes its name over that of the slot.
