@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from exs.errors import InputError
 from exs.rows import Drain
-from exs.store import records, rows
+from exs.store import keys, records, rows
 from exs.store.base import Base
+from exs.store.connect import sentences
 from exs.store.scripts import Arg
 
 #: Characters of a reason; it stands in one line of a list.
@@ -39,3 +40,10 @@ class Drainers(Base):
         """Let these nodes, with all their slots, and slots take jobs again; what was drained until now."""
         reply = self._call("enable", *places)
         return [rows.drain_from(records.text(p), d) for p, d in zip(reply[::2], reply[1::2], strict=True)]
+
+    def drains(self) -> list[Drain]:
+        """Everything that is drained, by name."""
+        with sentences(self._url):
+            found = self._client.hgetall(keys.DRAINED)
+        drains = [rows.drain_from(records.text(place), record) for place, record in found.items()]
+        return sorted(drains, key=lambda drain: drain.place)

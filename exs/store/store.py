@@ -10,7 +10,7 @@
     doctor      audit                                                                 audit.py
                 server  clock                                                         server.py
                 health                                                                health.py
-    nodes       drain  enable                                                         drain.py
+    nodes       drain  enable  drains                                                 drain.py
     gpus        gpus_unused  unused_gpus                                          gpus.py
     logs        ask_log  next_log_request  answer_log                                 logs.py
     all         now  ping  on_disk                                                    base.py

@@ -60,6 +60,10 @@ def paused(scene: Scene) -> None:
     scene.lab.store.pause(scene.ids[:3], "ann")
 
 
+def drained(scene: Scene) -> None:
+    scene.lab.store.drain(["first"], "ann")
+
+
 def staged(scene: Scene) -> None:
     """Another push of the same name that died half way."""
     doomed = open_store(scene.lab.store._url, Settings(limits=Limits(push_batch=2)))
@@ -92,6 +96,8 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "cancel": (nothing, lambda store, scene: store.cancel(scene.ids)),
     "claim": (nothing, lambda store, scene: store.claim(scene.lab.slot("third").offer, "attempt-of-third")),
     "discard": (staged, lambda store, scene: store._discard("e", 0)),
+    "drain": (nothing, lambda store, scene: store.drain(["first"], "ann", why="dust", grace=600)),
+    "enable": (drained, lambda store, scene: store.enable(["first"])),
     "experiments": (nothing, lambda store, scene: store.experiments()),
     "finish": (nothing, lambda store, scene: finish(store, scene)),
     "gpus_unused": (nothing, lambda store, scene: store.gpus_unused("n", {"0": "busy"}, 60)),
