@@ -217,3 +217,20 @@ class Renewed:
 
     fence: Fenced
     want: str = ""
+
+
+# ------------------------------------------------------------------ what a person changes
+
+
+@dataclass(frozen=True)
+class Update:
+    """One change of what the queue goes by.
+
+    `target`: an experiment, by its name, its eight digits or `last`. `operation` and `value`: `priority` 1 to 99,
+    `weight` a number above 0, `resource-pool` a pool, `max-slots` a number or `none`, `ahead-of`, `behind-of` another
+    experiment of the pool, `to-top` "".
+    """
+
+    target: str
+    operation: str
+    value: str = ""

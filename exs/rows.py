@@ -166,6 +166,55 @@ class Pushed:
     first_ids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class QueueRow:
+    """One line of `exs queue`: an experiment that is not over."""
+
+    experiment: str
+    id: str  #: eight hex digits
+    user: str
+    pool: str
+    priority: int
+    weight: float
+    created_at: float
+    acquired: int  #: slots that run its jobs
+    needed: int  #: slots for all its jobs that are not over, or for as many as may run at once
+    jobs: int
+    done: int
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class PoolQueue:
+    """The queue of one pool. `scheduler`: "" or "priority", or "fair_share", where it has no order."""
+
+    pool: str
+    scheduler: str
+    rows: tuple[QueueRow, ...]
+
+    @property
+    def fair_share(self) -> bool:
+        """True if slots are shared by weight instead of taken in order."""
+        return self.scheduler == "fair_share"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an update did to `subject`. `before` == `after` where it was so already."""
+
+    subject: str
+    operation: str
+    before: str
+    after: str
+    pool: str
+    fair_share: bool
+    over: bool  #: nothing of it runs or waits
+    beside: str = ""  #: the other one, of ahead-of, behind-of and to-top
+    moved: bool = False
+    running: int = 0  #: jobs that go on in the pool that it left
+    workers: int = 0  #: slots of the pool that it came into
+
+
 class Severity(Enum):
     """How bad a finding is, from nothing to much."""
 

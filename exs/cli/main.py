@@ -28,6 +28,7 @@ EXIT_PIPE = 141
 VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "list": ("list", "Experiments, or the jobs of one as a table (-t NAME)."),
+        "queue": ("queue", "Who comes next: experiments in scheduling order."),
         "show": ("show", "Everything about a job or an experiment."),
         "logs": ("logs", "What a job printed, from whatever machine (-f follows)."),
         "workers": ("workers", "Who works, on which GPUs, on what."),
@@ -39,6 +40,9 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("run", "Push a sweep and work on it here, until it is done."),
     },
     "Steer": {
+        "update": ("update", "Priority, place, pool or slots of an experiment."),
+        "update-batch": ("update_batch", "Several such changes at once, or none."),
+        "job": ("job", "The queue in Determined's words: job list, job update."),
         "cancel": ("cancel", "Take jobs out of the queue and end running ones."),
         "retry": ("retry", "Queue crashed and canceled jobs again."),
         "rm": ("rm", "Remove jobs or whole experiments."),

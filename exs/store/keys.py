@@ -95,11 +95,13 @@ STAGE = "exs:stage:"
 TEMPLATE = "exs:template:"
 #: zset: NAMEs with a stage, scored by its last word in ms. Written with the stage; read by reap.
 STAGES = "exs:stages"
-#: zset per pool: NAME -> priority * 2^38 + position. Order of experiments. Written by push; read by sync; removed
-#: with the experiment.
+#: zset per pool: NAME -> priority * 2^38 + position. Order of experiments. Written by push and update; read by sync and
+#: queue; removed with the experiment.
 ORDER = "exs:order:"
-#: string: the last position given out. Written and read by push.
+#: string: the last position given out. Written and read by push and update.
 POSITION = "exs:position"
+#: hash per pool: scheduler, `fair_share` where slots are shared by weight. Read by update and queue.
+POOL = "exs:pool:"
 #: zset per pool and shape: QUEUE -> order * 128 + queue number. Only queues from which a job can be claimed now.
 #: Written by sync and claim; read by claim.
 READY = "exs:ready:"
@@ -242,6 +244,9 @@ EXPERIMENT_FIELDS = {
     "pool": "pool",
     "priority": "1 to 99",
     "pushed_priority": "the priority of the last push that named another one",
+    "pushed_pool": "the pool that the last push named, once update has moved it to another",
+    "pushed_max": "`max` as the last push said it, '' for no limit, once update has set another",
+    "weight": "its share of the slots of a fair-share pool beside others'; absent for 1",
     "created": "ms",
     "spec": "digest of the Spec pushed last",
     "jobs": "jobs that exist",

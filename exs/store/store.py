@@ -6,6 +6,7 @@
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
                 pause  activate  pause_experiment  activate_experiment                pause.py
+    order       queue  update                                                         order.py
     repair      mend  strangers                                                       mend.py
     doctor      audit                                                                 audit.py
                 server  clock                                                         server.py
@@ -29,12 +30,13 @@ from exs.store.gpus import Gpus
 from exs.store.health import Onlookers
 from exs.store.lease import Holders
 from exs.store.logs import Logs
+from exs.store.order import Arranging
 from exs.store.pause import Pausing
 from exs.store.push import Producers
 from exs.store.server import Inspector
 
 
-class Store(Producers, Holders, Auditor, Onlookers, Inspector, Pausing, Drainers, Gpus, Logs):
+class Store(Producers, Holders, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Gpus, Logs):
     """One connection to the queue; see the module's page for what it can do."""
 
 

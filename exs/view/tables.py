@@ -1,4 +1,4 @@
-"""Aligned tables: plain ones, and those with psql's borders, as Schedy drew them."""
+"""Aligned tables: plain ones, those with psql's borders, as Schedy drew them, and Determined's with bars between."""
 
 from __future__ import annotations
 
@@ -91,6 +91,19 @@ def psql(columns: Sequence[Column], screen: Screen, note: Column | None = None) 
     yield f"+{rule}+"
     if hidden:
         yield screen.paint(f"not shown for want of room: {', '.join(hidden)}  (-a shows all)", "dim")
+
+
+def bars(columns: Sequence[Column], screen: Screen) -> Iterator[str]:
+    """The table as Determined drew it: ` | ` between columns, one line under the header, none around."""
+    columns, widths, _ = _fitted(columns, screen.width, between=3, outside=2, roomy=0)
+    header = " | ".join(
+        screen.paint(padded(cut(column.header, size), size, column.right), "bold")
+        for column, size in zip(columns, widths, strict=True)
+    )
+    yield f" {header}".rstrip()
+    yield "+".join("-" * (size + 2) for size in widths)
+    for line in _lines(columns, widths, screen, " | "):
+        yield f" {line}".rstrip()
 
 
 def _fits(columns: Sequence[Column], limit: int | None) -> bool:

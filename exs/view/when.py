@@ -54,6 +54,11 @@ def iso(seconds: float) -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milli:03d}Z"
 
 
+def utc(seconds: float) -> str:
+    """`seconds` since the epoch in UTC: `2026-11-20 14:05:09`; "-" for never."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds)) if seconds else "-"
+
+
 def clock(seconds: float) -> str:
     """`seconds` since the epoch in this machine's own time zone: `2026-11-20 14:05:09`; "-" for never."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from exs.model import Resources
+from exs.model import Resources, Update
 from exs.store import keys
 from exs.store.logs import LogChunk
 from store.actors import CANCELED, CRASHED, DONE, ME, PRUNED, SPEC, Killed, Lab, killed_after, points
@@ -40,6 +40,13 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
     slot.must_claim()
     store.cancel([slot.must_claim().job])
     store.retry([row.id for row in store.jobs("e") if row.state.value == "DONE"], force=True)
+    for operation, value in (
+        ("weight", "2"),
+        ("max-slots", "3"),
+        ("resource-pool", "a100"),
+        ("resource-pool", "default"),
+    ):
+        store.update([Update("e", operation, value)])
     store.gpus_unused("s1-node", {"0": "busy"}, 9.0)
     store.ask_log("s1-node", "job", "", 0, 10, 0.01)
     request = store.next_log_request("s1-node", 1.0)

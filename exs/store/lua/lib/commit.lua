@@ -9,13 +9,22 @@ end
 -- Another pool, or another priority than the last push said, moves the experiment; what `update` set meanwhile stays.
 -- A file pushed into another's experiment does not move it.
 local function arrange(m, key, new)
-  local e = redis.call('HMGET', key, 'pool', 'pushed_priority')
-  if not new and (m.into or e[1] == m.pool and e[2] == tostring(m.priority)) then return end
+  local e = redis.call('HMGET', key, 'pool', 'pushed_priority', 'pushed_pool')
+  if not new and (m.into or (e[3] or e[1]) == m.pool and e[2] == tostring(m.priority)) then return end
   local queues = redis.call('HGETALL', QUEUES .. m.name)
   for i = 1, #queues, 2 do unset_ready(e[1], queues[i + 1], queues[i]) end
   redis.call('ZREM', ORDER .. e[1], m.name)
   redis.call('HSET', key, 'pool', m.pool, 'priority', m.priority, 'pushed_priority', m.priority)
-  redis.call('ZADD', ORDER .. m.pool, string.format('%.0f', m.priority * 2 ^ 38 + redis.call('INCR', POSITION)), m.name)
+  redis.call('HDEL', key, 'pushed_pool')
+  put_last(m.pool, m.name, m.priority)
+end
+
+-- How many may run at once: what `update` set stays until a push says something else than the last one did.
+local function limit_running(m, key)
+  local pushed = redis.call('HGET', key, 'pushed_max')
+  if pushed and pushed == tostring(m.max or '') then return end
+  redis.call('HDEL', key, 'pushed_max')
+  if m.max then redis.call('HSET', key, 'max', m.max) else redis.call('HDEL', key, 'max') end
 end
 
 local function commit(m, place, now)
@@ -24,10 +33,9 @@ local function commit(m, place, now)
   if new then create(m, now) end
   if new or not m.add then
     arrange(m, key, new)
+    limit_running(m, key)
     redis.call('HSET', key, 'retries', m.retries)
-    for _, name in ipairs({'max', 'lost'}) do
-      if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
-    end
+    if m.lost then redis.call('HSET', key, 'lost', m.lost) else redis.call('HDEL', key, 'lost') end
   end
   redis.call('HSET', key, 'next', place.base + place.count, 'queues', place.queues)
   if place.count > 0 then
@@ -43,5 +51,6 @@ local function commit(m, place, now)
   redis.call('DEL', STAGE .. m.name)
   redis.call('ZREM', STAGES, m.name)
   redis.call('SET', LAST, m.name)
-  sync(m.name)
+  moved[m.name] = true
+  sync_all(moved)
 end

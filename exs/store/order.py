@@ -1,0 +1,192 @@
+"""The queue as its users see and change it: which experiment comes first, with how many slots, in which pool."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from exs.errors import InputError, NotFound
+from exs.model import DEFAULT_POOL, Update
+from exs.paths import checked_name
+from exs.rows import Change, PoolQueue, QueueRow
+from exs.store.base import Base
+from exs.store.records import pairs, plain, text
+from exs.store.rows import whole
+
+#: Experiments per script call: about 2 ms of Redis.
+_LOOKED = 100
+#: Operations of one update, which is one script: about 5 ms of Redis.
+MOST_UPDATES = 200
+_WEIGHT_MOST = 1e6
+_PLACES = ("ahead-of", "behind-of", "to-top")
+
+
+class Arranging(Base):
+    """The order of the queue."""
+
+    def queue(self, pool: str = DEFAULT_POOL) -> PoolQueue:
+        """The experiments of a pool that are not over, in scheduling order; one round trip for a hundred.
+
+        Raises NotFound for a pool that nobody has named, nor works in.
+        """
+        head, *replies = self._call("queue", pool, _LOOKED)
+        known, scheduler, left = head
+        if not known and pool != DEFAULT_POOL:
+            raise NotFound(f"no pool {pool!r}: no experiment was pushed to it, and no worker serves it.")
+        calls = ((pool, _LOOKED, *left[at : at + _LOOKED]) for at in range(0, len(left), _LOOKED))
+        for _, *more in self._stream("queue", calls) if left else ():
+            replies += more
+        return PoolQueue(pool, text(scheduler), tuple(_row(reply) for reply in replies))
+
+    def update(self, updates: Sequence[Update]) -> list[Change]:
+        """Make all of these changes in this order, or none; one round trip.
+
+        Raises InputError or NotFound, naming the one that cannot be made.
+        """
+        if len(updates) > MOST_UPDATES:
+            raise InputError(f"{len(updates)} operations are too many for one update.", f"At most {MOST_UPDATES}.")
+        values = [_checked(update, self.settings.limits.name_chars) for update in updates]
+        words = [
+            word
+            for update, value in zip(updates, values, strict=True)
+            for word in (plain(update.target), update.operation, plain(value))
+        ]
+        code, *found = self._call("update", *words)
+        if code != b"ok":
+            at = int(found[0]) - 1
+            raise _refusal(text(code), spelled(updates[at], values[at]), [_word(word) for word in found[1:]])
+        return [_change(reply) for reply in found]
+
+
+def spelled(update: Update, value: str = "") -> str:
+    """The operation as `update-batch` takes it."""
+    shown = update.value or value
+    return f"{update.target[:80]}.{update.operation}" + (f"={shown[:80]}" if shown else "")
+
+
+def _row(reply: Sequence[Any]) -> QueueRow:
+    name, flat, acquired, needed, done = reply
+    f = pairs(flat)
+    return QueueRow(
+        experiment=text(name),
+        id=text(f.get("id")),
+        user=text(f.get("user")),
+        pool=text(f.get("pool")),
+        priority=whole(f.get("priority")),
+        weight=_weight(f.get("weight")),
+        created_at=whole(f.get("created")) / 1000,
+        acquired=acquired,
+        needed=needed,
+        jobs=whole(f.get("jobs")),
+        done=done,
+        paused=f.get("paused") == b"1",
+    )
+
+
+def _weight(value: bytes | None) -> float:
+    try:
+        weight = float(value) if value else 1.0
+    except ValueError:
+        return 1.0
+    return weight if math.isfinite(weight) else 1.0
+
+
+def _word(value: Any) -> str:
+    return text(value) if isinstance(value, bytes) else str(value)
+
+
+def _change(reply: Sequence[bytes]) -> Change:
+    subject, operation, before, after, *notes = reply
+    note = pairs([value if isinstance(value, bytes) else str(value).encode() for value in notes])
+    return Change(
+        subject=text(subject),
+        operation=text(operation),
+        before=text(before),
+        after=text(after),
+        pool=text(note["pool"]),
+        fair_share=note["scheduler"] == b"fair_share",
+        over=bool(note["over"]),
+        beside=text(note.get("beside")),
+        moved=bool(note.get("moved")),
+        running=whole(note.get("running")),
+        workers=whole(note.get("workers")),
+    )
+
+
+# ------------------------------------------------------------------ what may be asked for
+
+
+def _priority(value: str) -> str | None:
+    return str(int(value)) if re.fullmatch(r"0*[1-9][0-9]?", value) else None
+
+
+def _share(value: str) -> str | None:
+    try:
+        weight = float(value)
+    except ValueError:
+        return None
+    return f"{weight:.15g}" if 0 < weight <= _WEIGHT_MOST else None
+
+
+def _slots(value: str) -> str | None:
+    if value in ("none", "null", ""):
+        return ""
+    return str(int(value)) if re.fullmatch(r"0*[1-9][0-9]{0,8}", value) else None
+
+
+def _anchor(value: str) -> str | None:
+    return value or None
+
+
+def _flag(value: str) -> str | None:
+    return "" if value in ("", "true", "yes") else None
+
+
+#: Operation -> what its value must be in words, and what makes it the script's.
+_VALUES: Mapping[str, tuple[str, Callable[[str], str | None]]] = {
+    "priority": ("a whole number from 1 to 99, lower runs first", _priority),
+    "weight": (f"a number above 0, at most {_WEIGHT_MOST:,.0f}", _share),
+    "resource-pool": ("the name of a pool", _anchor),
+    "max-slots": ("a whole number from 1, or none", _slots),
+    "ahead-of": ("another experiment", _anchor),
+    "behind-of": ("another experiment", _anchor),
+    "to-top": ("true", _flag),
+}
+OPERATIONS = tuple(_VALUES)
+
+
+def _checked(update: Update, longest: int) -> str:
+    """The value as update.lua takes it. Raises InputError."""
+    what = spelled(update)
+    if update.operation not in _VALUES:
+        raise InputError(
+            f"{what}: there is no operation {update.operation[:40]!r}.", f"There are: {', '.join(OPERATIONS)}."
+        )
+    needed, read = _VALUES[update.operation]
+    value = read(update.value.strip())
+    if value is None:
+        raise InputError(f"{what}: {update.operation} takes {needed}.")
+    if update.operation == "resource-pool":
+        checked_name(value, longest, what, "name a pool")
+    return value
+
+
+def _refusal(code: str, what: str, found: Sequence[str]) -> InputError:
+    if code == "missing":
+        return NotFound(f"{what}: there is no experiment {found[0][:80]!r}.", "exs queue and exs list show them.")
+    if code == "scheduler":
+        return InputError(
+            f"{what}: pool {found[0]} shares its slots by weight and has no order.",
+            "Change the weight instead: --weight.",
+        )
+    if code == "elsewhere":
+        name, pool, other, other_pool = found
+        return InputError(
+            f"{what}: {name} is in pool {pool}, and {other} in pool {other_pool}.",
+            f"Move it there first: exs update {name} --resource-pool {other_pool}",
+        )
+    if code == "slots":
+        return InputError(f"{what}: a job of {found[0]} takes {found[1]} slots, so that none could run.")
+    raise AssertionError(code)
