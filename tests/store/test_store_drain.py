@@ -152,3 +152,25 @@ def test_a_suspended_queue_is_suspended_whoever_is_drained(lab: Lab) -> None:
     lab.client.delete(keys.RQ_SUSPENDED)
     assert one.must_claim()
     assert lab.states() == [JobState.RUNNING.value]
+
+
+def test_what_runs_is_asked_to_stop_once_its_time_is_up(lab: Lab) -> None:
+    lab.push(*range(2))
+    first, second = slot(lab), slot(lab, suffix="gpu1")
+    jobs = [first.must_claim().job, second.must_claim().job]
+    lab.store.drain(["gpu01:gpu0"], "ann", grace=600)
+    lab.reap()
+    assert [lab.store.job(job).want for job in jobs] == ["", ""]
+    record = json.loads(lab.client.hget(keys.DRAINED, "gpu01:gpu0") or "{}")
+    lab.client.hset(keys.DRAINED, "gpu01:gpu0", json.dumps({**record, "stop": 1}))
+    lab.reap()
+    assert [lab.store.job(job).want for job in jobs] == ["preempt", ""]
+    assert first.release().value == "ours"
+    assert lab.state(jobs[0]) is JobState.QUEUED
+    lab.store.enable(["gpu01"])
+    assert first.must_claim().job == jobs[0]
+    lab.store.drain(["gpu01"], "ann")
+    lab.reap()
+    assert [lab.store.job(job).want for job in jobs] == ["", ""]
+    lab.store.drain(["gpu01"], "ann", grace=0)
+    assert [lab.store.job(job).want for job in jobs] == ["preempt", "preempt"]

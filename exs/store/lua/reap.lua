@@ -1,14 +1,15 @@
---@ time number list ready state attempt pause edit lose late drift mend shown
+--@ time number list ready state attempt pause edit lose late drift mend shown drained
 -- reap(limit, interval_ms, gap_ms, lease_ms, lost_after_ms, share, lost_max_ms, budget, wait_ms, wait_max_ms, stage_ms)
 --   -> {ran, lost, queued, stale stage or '', one of the experiments to mend or ''}
--- The only script that ends an attempt whose lease ran out: at most once per interval, whoever calls.
+-- The only script that ends an attempt whose lease ran out, and that asks what drained slots still run to stop: at most once
+-- per interval, whoever calls.
 -- Late is not lost: at once only if the node has booted since (its boot differs from the lease's), else after
 -- lost_after or a share of the run time. Nothing is lost by time unless the fleet has been in contact for a whole
 -- lease: a restart or a stall of Redis, or a gap in everybody's contact, starts that anew (R5).
 -- Also queues again the jobs whose wait is over, puts back what claim met in a list where it does not belong, brings a few
 -- experiments' ready queues in line in turn, so that what RQ's own tools put back is claimed too, names the first of
 -- them whose registries hold other than what is counted, and one push that was never committed.
--- keys: exs:astray exs:mend rq:queues rq:workers exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose
+-- keys: exs:astray exs:mend rq:queues rq:workers exs:pulse exs:leases exs:later exs:node exs:stages exs:experiments and those of lose and drained
 local limit, interval, gap, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = now_ms()
 local patience = {lease = lease, base = tonumber(ARGV[5]), share = tonumber(ARGV[6]), most = tonumber(ARGV[7])}
@@ -83,6 +84,7 @@ local last, since = number(pulse[1]), whole(pulse[2]) or now
 if now - last < interval and now >= last then return {0, 0, queued, '', ''} end
 if now - last > gap or now < last then since = now end
 put_back()
+stop_drained(now)
 local after, drifted = sync_some(number(pulse[3]))
 redis.call('HSET', PULSE, 'at', now, 'since', since, 'next', after)
 local lost = now - since >= lease and end_lost() or 0
