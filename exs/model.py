@@ -6,8 +6,8 @@ into an `Outcome`. What people are shown of it stands in `exs.rows`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -81,16 +81,34 @@ STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", 
 
 @dataclass(frozen=True)
 class Resources:
-    """What one job needs from a slot.
+    """What one job needs: a slot, or k slots of one node that have a GPU each.
 
     `gpus`: None takes any slot, 0 wants a slot without a GPU, k >= 1 wants k GPUs.
     `indices`: only these GPU indices (NVML's) may run it; None means any.
-    `gpu_memory`: bytes of GPU memory that the device must have in total.
+    `gpu_memory`: bytes of GPU memory that each device must have in total.
+    `pool`: of this alternative, "" for the experiment's. `nodes`: the only ones that may run it, () for any;
+    `exclude_nodes`: those that may not. `others`: alternatives, each without `others`; the first slot that fits any
+    of them takes the job.
     """
 
     gpus: int | None = None
     indices: tuple[str, ...] | None = None
     gpu_memory: int | None = None
+    pool: str = ""
+    nodes: tuple[str, ...] = ()
+    exclude_nodes: tuple[str, ...] = ()
+    others: tuple[Resources, ...] = ()
+
+    @classmethod
+    def any_of(cls, alternatives: Sequence[Resources]) -> Resources:
+        """The needs of a job for which any of these, at least one, will do."""
+        first, *others = dict.fromkeys(alternatives)
+        return replace(first, others=tuple(others))
+
+    @property
+    def alternatives(self) -> tuple[Resources, ...]:
+        """Each on its own, in the order in which they were written."""
+        return (replace(self, others=()), *self.others) if self.others else (self,)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ def command(
 
         _keep_copy(sweep, request)
         context.exit(run_first(sweep, plans[0]))
-    local.check(plans, dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT)))
+    needs = dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT))
+    local.check(plans, needs, sweep.pool, session.host())
     store = session.open_store()
     serve.refuse_unsafe_redis(store, insecure)
     form = "json" if as_json else None

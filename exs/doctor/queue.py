@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import exs
 from exs.errors import NotFound
+from exs.model import Resources
 from exs.rows import ExperimentRow, Finding, Severity, SlotRow
 from exs.settings import Timing
-from exs.store import keys, safety
-from exs.store.health import Health, Shape
+from exs.store import keys, safety, shapes
+from exs.store.health import Health
 from exs.store.store import Store
 from exs.view.when import duration
 
@@ -193,42 +194,55 @@ def waiting(
             yield _found(Severity.WARNING, what, "exs worker   # on each machine that should run them")
         return
     for row in run:
-        for shape, count in health.waiting.get(row.name, {}).items():
-            why, do = _hindrance(row, shape, live)
+        for needs, count in health.waiting.get(row.name, {}).items():
+            why, do = _hindrance(row, needs, live)
             if why:
                 yield _found(Severity.WARNING, f"{_many(count, 'job')} of {row.name} wait in vain: {why}.", do)
 
 
-def _hindrance(row: ExperimentRow, shape: Shape, live: Sequence[SlotRow]) -> tuple[str, str]:
-    """Why no live slot takes such a job, and what to type; ("", "") if one does."""
-    pool = [slot for slot in live if row.pool in slot.pools]
+def _hindrance(row: ExperimentRow, needs: Resources, live: Sequence[SlotRow]) -> tuple[str, str]:
+    """Why no live slot takes such a job, and what to type; ("", "") if one does, or several of a node together do."""
+    if shapes.runnable(needs, live, row.pool, row.name):
+        return "", ""
+    found = [_lack(row, one, live) for one in needs.alternatives]
+    return "; or ".join(dict.fromkeys(why for why, _ in found)), found[0][1]
+
+
+def _lack(row: ExperimentRow, one: Resources, live: Sequence[SlotRow]) -> tuple[str, str]:
+    """What the slots lack for one alternative, which none of them can run."""
+    wanted = one.pool or row.pool
+    pool = [slot for slot in live if wanted in slot.pools]
     if not pool:
-        return f"no slot serves the pool {row.pool}", f"exs worker --pool {shlex.quote(row.pool)}"
+        return f"no slot serves the pool {wanted}", f"exs worker --pool {shlex.quote(wanted)}"
     free = [slot for slot in pool if slot.only in ("", row.name)]
     if not free:
         return "the slots of its pool take jobs of other experiments only", "exs worker"
-    return _misfit(shape, free)
+    here = [slot for slot in free if slot.node not in one.exclude_nodes and slot.node in (one.nodes or (slot.node,))]
+    if not here:
+        named = f"only {', '.join(one.nodes)} may run them" if one.nodes else "the nodes that may run them"
+        return f"{named}, and no slot is there" if one.nodes else f"{named} have no slot", "exs worker   # there"
+    return _misfit(one, here)
 
 
-def _misfit(shape: Shape, slots: Sequence[SlotRow]) -> tuple[str, str]:
+def _misfit(one: Resources, slots: Sequence[SlotRow]) -> tuple[str, str]:
     counts = {slot.name: len([gpu for gpu in slot.gpus.split(",") if gpu]) for slot in slots}
-    most = max(counts.values())
-    if shape.gpus == 0 and all(counts.values()):
+    if one.gpus == 0 and all(counts.values()):
         return "they want a slot without a GPU, and there is none", "exs worker --cpus 1"
-    if shape.gpus and most < shape.gpus:
-        have = f"the largest slot has {most}" if most else "no slot has one"
-        do = f"exs worker --slot {','.join(map(str, range(shape.gpus)))}"
-        return f"they want {_many(shape.gpus, 'GPU')} each, and {have}", do
-    fits = [slot for slot in slots if not shape.gpus or counts[slot.name] >= shape.gpus]
-    if shape.indices:
-        allowed = set(shape.indices)
-        fits = [slot for slot in fits if slot.gpus and set(slot.gpus.split(",")) <= allowed]
-        if not fits:
-            named = ",".join(shape.indices)
+    if one.indices:
+        allowed = set(one.indices)
+        slots = [slot for slot in slots if slot.gpus and set(slot.gpus.split(",")) <= allowed]
+        if not slots:
+            named = ",".join(one.indices)
             return f"they may run on GPUs {named} only, and no slot has just those", f"exs worker --gpus {named}"
+    fits = [slot for slot in slots if not one.gpus or counts[slot.name] >= one.gpus] or slots
     # A slot that was listed by its first claim does not tell its memory.
-    if shape.memory and all((slot.memory and slot.memory < shape.memory) or not slot.gpus for slot in fits):
+    if one.gpu_memory and all((slot.memory and slot.memory < one.gpu_memory) or not slot.gpus for slot in fits):
         largest = max(slot.memory for slot in fits)
         have = f"the largest slot has {largest / GIB:.0f} GiB" if largest else "no slot has a GPU"
-        return f"they want {shape.memory / GIB:.0f} GiB of GPU memory, and {have}", "exs worker   # on a larger GPU"
-    return "", ""
+        return f"they want {one.gpu_memory / GIB:.0f} GiB of GPU memory, and {have}", "exs worker   # on a larger GPU"
+    most = max(counts.values())
+    have = f"no node has so many in its slots (the largest slot has {most})" if most else "no slot has one"
+    return (
+        f"they want {_many(one.gpus or 1, 'GPU')} each, and {have}",
+        "exs worker --gpus all   # where there are so many",
+    )

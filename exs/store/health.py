@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from exs.model import Resources
 from exs.store import keys, records, rows
 from exs.store.base import Base
 from exs.store.connect import sentences
+from exs.store.shapes import resources_of
 
 #: Findings of one kind that are named one by one.
 _NAMED = 20
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the jobs of one queue want of a slot: so many GPUs (None for any slot, whatever it has), of these indices,
-    each with so many bytes."""
-
-    gpus: int | None
-    indices: tuple[str, ...]
-    memory: int
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Health:
     held: int  #: jobs under a lease
     reaped_ago: float | None  #: since somebody looked for lost jobs; None for never
     halves: tuple[tuple[str, float], ...]  #: pushes that nobody committed, since their last word
-    waiting: Mapping[str, Mapping[Shape, int]]  #: experiment -> what its queued jobs want -> how many
+    waiting: Mapping[str, Mapping[Resources, int]]  #: experiment -> what its queued jobs want -> how many
 
 
 class Onlookers(Base):
@@ -61,12 +53,12 @@ class Onlookers(Base):
             for _, queue, _ in named:
                 pipe.llen(keys.RQ_QUEUE + records.text(queue))
             late_total, *lengths = pipe.execute()
-        waiting: dict[str, dict[Shape, int]] = {}
+        waiting: dict[str, dict[Resources, int]] = {}
         for (name, _, text), length in zip(named, lengths, strict=True):
-            shape = _shape(records.text(text))
-            if length and shape is not None:
-                waiting.setdefault(name, {}).setdefault(shape, 0)
-                waiting[name][shape] += length
+            needs = resources_of(records.text(text))
+            if length and needs is not None:
+                waiting.setdefault(name, {}).setdefault(needs, 0)
+                waiting[name][needs] += length
         late = [(records.text(job), now - until / 1000) for job, until in leases]
         return Health(
             suspended=bool(suspended),
@@ -77,12 +69,3 @@ class Onlookers(Base):
             halves=tuple((records.text(name), now - at / 1000) for name, at in stages),
             waiting=waiting,
         )
-
-
-def _shape(text: str) -> Shape | None:
-    """What `records.shape` wrote; None for what it did not."""
-    try:
-        gpus, indices, memory = text.split("|")
-        return Shape(None if gpus == "*" else int(gpus), tuple(filter(None, indices.split(","))), int(memory or 0))
-    except ValueError:
-        return None

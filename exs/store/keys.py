@@ -77,8 +77,8 @@ IDS = "exs:ids"
 #: hash per NAME (`EXPERIMENT_FIELDS`). Written by push and by every script that changes a count or a flag; read by
 #: lists, claim and sync; removed with the experiment.
 EXPERIMENT = "exs:exp:"
-#: hash per NAME: QUEUE -> shape, committed queues only. Written by push; read by all who need the queues of NAME;
-#: removed with the experiment.
+#: hash per NAME: QUEUE -> shape (lib/shape.lua), committed queues only. Written by push and queue_for_shape; read by
+#: all who need the queues of NAME; removed with the experiment.
 QUEUES = "exs:queues:"
 #: hash per NAME: digest -> Spec as JSON. Written by push; read by slots once per digest; removed with the experiment.
 SPECS = "exs:spec:"
@@ -102,8 +102,8 @@ ORDER = "exs:order:"
 POSITION = "exs:position"
 #: hash per pool: scheduler, `fair_share` where slots are shared by weight. Read by update and queue.
 POOL = "exs:pool:"
-#: zset per pool and shape: QUEUE -> order * 128 + queue number. Only queues from which a job can be claimed now.
-#: Written by sync and claim; read by claim.
+#: zset per pool and shape, as it is there (`shape_in_pools`): QUEUE -> order * 128 + queue number. Only queues from
+#: which a job can be claimed now. Written by sync and claim; read by claim.
 READY = "exs:ready:"
 #: set per pool: shapes that have a ready queue. Written with them; what claim looks through.
 SHAPES = "exs:shapes:"

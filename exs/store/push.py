@@ -17,6 +17,7 @@ from exs.rows import Pushed
 from exs.store import records
 from exs.store.base import Base
 from exs.store.scripts import Arg
+from exs.store.shapes import shape
 
 #: A stage whose push says nothing for this long may be discarded by the next push of that name, ms.
 STAGE_LOCK = 10_000
@@ -178,7 +179,7 @@ class Producers(Base):
             kind = kinds.get((job.resources, job.commands))
             if kind is None:
                 commands = records.dumps(list(job.commands)) if job.commands else ""
-                kind = kinds[job.resources, job.commands] = (records.shape(job.resources), commands)
+                kind = kinds[job.resources, job.commands] = (shape(job.resources), commands)
             yield (job.name, params, job.point, kind), len(params)
 
     def _send(

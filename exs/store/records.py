@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from exs.errors import BrokenRecord, InputError
-from exs.model import Json, Outcome, Resources, Spec
+from exs.model import Json, Outcome, Spec
 
 _SPEC_TYPES: dict[str, type | tuple[type, ...]] = {
     "commands": dict, "cwd": str, "output": str, "env": dict, "job_dirs": bool, "timeout": (int, float, type(None)),
@@ -80,12 +80,6 @@ def spec_from(text: bytes, what: str) -> Spec:
     ):
         raise BrokenRecord(f"{what}: commands, env or metrics hold something of the wrong type.")
     return spec
-
-
-def shape(resources: Resources) -> str:
-    """The shape of a job, as `ready.lua` reads it: '<gpus>|<indices>|<bytes>', gpus '*' for any slot."""
-    gpus = "*" if resources.gpus is None else str(resources.gpus)
-    return f"{gpus}|{','.join(resources.indices or ())}|{resources.gpu_memory or ''}"
 
 
 def outcome_text(outcome: Outcome) -> str:

@@ -1,7 +1,8 @@
 """Loads and runs the Lua scripts by name; knows nothing of what they do.
 
-A script file may begin with `--@ lib other`: what it uses of those files of `lua/lib` is put in front of it, after the
-key names of `keys.prelude()` and the transitions of `model.TRANSITIONS`. No script uses a shebang: 6.2 refuses it.
+A script file may begin with `--@ lib other`: what it uses of those files of `lua/lib`, and of those that they name so
+themselves, is put in front of it, after the key names of `keys.prelude()` and the transitions of `model.TRANSITIONS`.
+No script uses a shebang: 6.2 refuses it.
 """
 
 from __future__ import annotations
@@ -36,12 +37,20 @@ Arg = str | bytes | int | float
 def source(name: str) -> str:
     """Full source of one script, libraries included."""
     text = (_LUA / f"{name}.lua").read_text(encoding="utf-8")
-    first = text.split("\n", 1)[0]
-    libraries = first[3:].split() if first.startswith("--@") else []
+    libraries = _libraries(text)
     parts = [_transitions()] if "state" in libraries else []
-    parts += [(_LUA / "lib" / f"{library}.lua").read_text(encoding="utf-8") for library in libraries]
-    body = "\n".join([_GUARD, *_used("\n".join(parts), text), text])
+    body = "\n".join([_GUARD, *_used("\n".join([*parts, *libraries.values()]), text), text])
     return f"{keys.prelude(body)}\n{body}"
+
+
+def _libraries(text: str) -> dict[str, str]:
+    """The library files that a file names in its first line, each behind those that it needs."""
+    first = text.split("\n", 1)[0]
+    found: dict[str, str] = {}
+    for name in first[3:].split() if first.startswith("--@") else ():
+        library = (_LUA / "lib" / f"{name}.lua").read_text(encoding="utf-8")
+        found.update({**_libraries(library), name: library})
+    return found
 
 
 def _used(libraries: str, text: str) -> list[str]:

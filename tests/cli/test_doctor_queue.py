@@ -55,7 +55,9 @@ def test_jobs_and_nobody_to_run_them(well: Exs, ward: Lab) -> None:
     ("pool", "wants", "why", "do"),
     [
         ("a100", {}, "no slot serves the pool a100", "exs worker --pool a100"),
-        ("default", {"gpus": 2}, "they want 2 GPUs each, and the largest slot has 1", "exs worker --slot 0,1"),
+        ("default", {"gpus": 2}, "they want 2 GPUs each, and no node has so many in its slots (the largest slot has 1)",
+         "exs worker --gpus all"),
+        ("default", {"nodes": ("n1", "n2")}, "only n1, n2 may run them, and no slot is there", "exs worker"),
         ("default", {"gpus": 0}, "they want a slot without a GPU, and there is none", "exs worker --cpus 1"),
         ("default", {"gpus": 1, "gpu_memory": 80 << 30}, "they want 80 GiB of GPU memory, and the largest slot has 24",
          "exs worker"),

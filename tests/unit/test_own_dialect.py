@@ -233,6 +233,28 @@ def test_overrides_reach_every_key(load: Any) -> None:
     assert (sweep.spec.env, sweep.spec.timeout) == ({"A_B": "c"}, None)
 
 
+def test_needs_may_be_one_of_several(load: Any) -> None:
+    sweep = load(
+        """
+command: x
+resources:
+  exclude_node: [n7]
+  gpu_memory: 10GiB
+  any:
+  - {gpus: 1, pool: a100}
+  - {gpus: 2, gpu_memory: 12GiB, node: [n1, n2]}
+  - {gpus: 1, pool: a100}
+"""
+    )
+    first = Resources(gpus=1, gpu_memory=10 << 30, pool="a100", exclude_nodes=("n7",))
+    second = Resources(gpus=2, gpu_memory=12 << 30, nodes=("n1", "n2"), exclude_nodes=("n7",))
+    assert jobs(sweep)[0].resources == Resources.any_of([first, second])
+    assert sweep.pool == "a100"
+    one = load("command: x\nresources: {gpus: 4, node: n1, exclude_node: n2, pool: t4}")
+    assert jobs(one)[0].resources == Resources(gpus=4, nodes=("n1",), exclude_nodes=("n2",))
+    assert one.pool == "t4"
+
+
 BAD = {
     "empty file": ("", r"sweep\.yaml: is empty"),
     "no mapping": ("- a", r"sweep\.yaml:1: must hold a mapping"),
@@ -312,6 +334,21 @@ BAD = {
     "retries": ("command: x\nretries: true", r"sweep\.yaml:2: 'retries' must be a whole number of at least 0"),
     "timeout": ("command: x\ntimeout: 4 years", r"sweep\.yaml:2: '4 years' is not a duration\. Write 90s"),
     "timeout 0": ("command: x\ntimeout: 0", r"sweep\.yaml:2: 0 is not a duration"),
+    "any": ("command: x\nresources: {any: {gpus: 1}}", r"sweep\.yaml:2: 'any' must be a list of at least one item"),
+    "empty any": ("command: x\nresources:\n  any:\n  - gpus: 1\n  - {}", r"sweep\.yaml:5: an alternative must say"),
+    "unknown in any": ("command: x\nresources:\n  any:\n  - gpu: 1", r"sweep\.yaml:4: unknown key 'gpu'.*'gpus'"),
+    "any in any": ("command: x\nresources: {any: [{any: [{gpus: 1}]}]}", r"sweep\.yaml:2: unknown key 'any'"),
+    "many": (
+        f"command: x\nresources: {{any: {[{'gpus': n} for n in range(9)]}}}",
+        r"sweep\.yaml:2: has 9 alternatives",
+    ),
+    "memory in any": (
+        "command: x\nresources:\n  gpu_memory: 1GB\n  any: [{gpus: 0}]",
+        r"sweep\.yaml:3: asks for GPU m",
+    ),
+    "node": ("command: x\nresources: {node: [a, 'b;c']}", r"sweep\.yaml:2: 'b;c' cannot name a node"),
+    "node number": ("command: x\nresources: {node: 3}", r"sweep\.yaml:2: 3 must be the name of a node"),
+    "no node left": ("command: x\nresources: {node: a, exclude_node: [b, a]}", r"sweep\.yaml:2: excludes every node"),
     "memory": ("command: x\nresources: {gpu_memory: 20 apples}", r"sweep\.yaml:2: '20 apples' is not a size"),
     "memory on CPU": ("command: x\nresources: {gpus: 0, gpu_memory: 1GB}", r"sweep\.yaml:2: asks for GPU memory, but"),
     "pool": ("command: x\nresources: {pool: 'a b'}", r"sweep\.yaml:2: 'a b' cannot name a pool"),

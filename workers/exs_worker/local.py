@@ -13,7 +13,9 @@ from pathlib import Path
 
 from exs.errors import ExsError, InputError
 from exs.model import Resources
+from exs.rows import SlotRow
 from exs.settings import Settings
+from exs.store import shapes
 from exs_worker import plainfile, proctree
 from exs_worker.config import FINISH, HAND_BACK
 from exs_worker.devices import Discovery
@@ -52,20 +54,18 @@ def default_plans(discovery: Discovery, jobs: int, visible: str | None) -> list[
     return plan_slots(discovery, cpus=max(1, min(cores, jobs)), visible=visible)
 
 
-def serves(plans: Sequence[SlotPlan], resources: Resources) -> bool:
-    """True if at least one of these slots could run a job that needs `resources`."""
-    return any(_fits(plan, resources) for plan in plans)
+def serves(plans: Sequence[SlotPlan], needs: Resources, pool: str, node: str) -> bool:
+    """True if these slots, of a node and a pool, could run a job that has these needs."""
+    return any(_serves(plans, one, pool, node) for one in needs.alternatives)
 
 
-def _fits(plan: SlotPlan, need: Resources) -> bool:
-    have = len(plan.devices)
-    if need.gpus == 0:
-        return have == 0
-    if need.gpus is not None and have < need.gpus:
-        return False
-    if need.indices is not None and (have == 0 or not set(plan.devices) <= set(need.indices)):
-        return False
-    return plan.memory >= (need.gpu_memory or 0)
+def _serves(plans: Sequence[SlotPlan], one: Resources, pool: str, node: str) -> bool:
+    rows = [
+        SlotRow(plan.suffix, node, ",".join(plan.devices), (pool,), "idle", memory=plan.memory)
+        for plan in plans
+        if plan.memory >= (one.gpu_memory or 0)  # where NVML does not tell it, the queue believes in none
+    ]
+    return shapes.runs(one, rows, pool)
 
 
 @dataclass
@@ -156,20 +156,27 @@ def keep_copy(source: str, path: str) -> None:
         raise
 
 
-def check(plans: Sequence[SlotPlan], needs: Iterable[Resources]) -> None:
-    """Raise InputError when some job could never run on these slots."""
+def check(plans: Sequence[SlotPlan], needs: Iterable[Resources], pool: str, node: str) -> None:
+    """Raise InputError when some job could never run on these slots of a node and a pool."""
     for need in needs:
-        if serves(plans, need):
-            continue
-        what = (
-            "a slot without a GPU" if need.gpus == 0 else f"{need.gpus or 1} GPU{'s' if (need.gpus or 1) > 1 else ''}"
-        )
-        if need.gpu_memory:
-            what += f" with {need.gpu_memory / 2**30:.3g} GiB"
-        if need.indices is not None:
-            what += f" among {', '.join(need.indices)}"
-        have = ", ".join(plan.suffix for plan in plans)
-        raise InputError(
-            f"a job needs {what}; the slots here are {have}.",
-            "Choose others with --gpus, --slot or --cpus, or push it for other machines: exs push.",
-        )
+        if not serves(plans, need, pool, node):
+            have = ", ".join(plan.suffix for plan in plans)
+            raise InputError(
+                f"a job needs {' or '.join(map(_words, need.alternatives))}; the slots here are {have}.",
+                "Choose others with --gpus, --slot or --cpus, or push it for other machines: exs push.",
+            )
+
+
+def _words(one: Resources) -> str:
+    """What an alternative asks for, as the object of a sentence."""
+    many = one.gpus or 1
+    what = "a slot without a GPU" if one.gpus == 0 else f"{many} GPU{'s' if many > 1 else ''}"
+    if one.gpu_memory:
+        what += f" with {one.gpu_memory / 2**30:.3g} GiB"
+    if one.indices is not None:
+        what += f" among {', '.join(one.indices)}"
+    if one.pool:
+        what += f" of the pool {one.pool}"
+    if one.nodes or one.exclude_nodes:
+        what += f" on {' or '.join(one.nodes)}" if one.nodes else f" not on {' or '.join(one.exclude_nodes)}"
+    return what

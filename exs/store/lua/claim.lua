@@ -76,7 +76,7 @@ if suspended then
   suspended = out or redis.call('EXISTS', RQ_SUSPENDED) == 1
 end
 while not suspended and junk > 0 do
-  local from = pick(pools, devices, memory, only)
+  local from = pick(pools, devices, memory, ARGV[3], only)
   if not from then break end
   local name = experiment_of(from.queue)
   local e = redis.pcall('HMGET', EXPERIMENT .. name, 'running', 'max')

@@ -9,12 +9,13 @@ from exs.errors import InputError
 from exs.model import DEFAULT_PRIORITY, Json, Resources, Spec
 from exs.sweep.context import Context, check_name, check_options, clean_name
 from exs.sweep.dialects import hyperparameters
-from exs.sweep.dialects.own import check_env_name, command, pool
+from exs.sweep.dialects.own import check_env_name, command
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.fields import Fields
 from exs.sweep.model import Sweep
 from exs.sweep.naming import Namer
+from exs.sweep.resources import MOST_GPUS, pool
 from exs.sweep.space import Space
 from exs.sweep.suggest import hint, shorten
 from exs.sweep.yamlfile import Document
@@ -59,7 +60,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
     check_options(context, commands)
     needs = fields.section("resources")
     unused += _unused(needs, RESOURCES, UNUSED_RESOURCES, "resources.")
-    slots = needs.integer("slots_per_trial", 0, 1024)
+    slots = needs.integer("slots_per_trial", 0, MOST_GPUS)
     block = Block(
         axes=plan.space.groups,
         constants=plan.space.constants,

@@ -6,10 +6,8 @@ import re
 import warnings
 
 from exs.errors import InputError
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, Json, Resources, Spec
-from exs.paths import checked_name
-from exs.settings import Limits
-from exs.sweep import space
+from exs.model import DEFAULT_PRIORITY, Json, Spec
+from exs.sweep import resources, space
 from exs.sweep.context import Context, check_options
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
@@ -46,13 +44,13 @@ def read(documents: list[Document], context: Context) -> Sweep:
     commands = _commands(fields, found)
     check_options(context, commands)
     sample, seed = _sampling(fields, found, context)
-    needs = fields.section("resources")
+    needs, pool = resources.read(fields.section("resources"), context.limits)
     block = Block(
         axes=found.groups,
         constants=found.constants,
         exclude=found.exclude,
         commands=tuple(name for name in commands if name in context.options.commands),
-        resources=_resources(needs),
+        resources=needs,
         repeat=fields.integer("repeat", 1, context.limits.sweep_jobs) or 1,
         draws=found.draws,
         order=found.order,
@@ -64,7 +62,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
         spec=_spec(fields, commands, context),
         count=checked_count([block], sample, context.limits, fields.document.source),
         build=lambda sweep: jobs(sweep, [block], Namer(), sample, seed, limits=context.limits),
-        pool=pool(needs, "pool", context.limits),
+        pool=pool,
         priority=fields.integer("priority", 1, 99) or DEFAULT_PRIORITY,
         retries=fields.integer("retries", 0) or 0,
         max_running=fields.integer("max_running", 1),
@@ -122,20 +120,6 @@ def _sampling(fields: Fields, found: Space, context: Context) -> tuple[int | Non
             "Add samples: 20, or use --sample 20.",
         )
     return samples, written_seed if context.options.seed is None else asked_seed
-
-
-def _resources(needs: Fields) -> Resources:
-    needs.check_known(("gpus", "gpu_memory", "pool"))
-    gpus, memory = needs.integer("gpus", 0, 1024), needs.size("gpu_memory")
-    if gpus == 0 and memory:
-        raise InputError(f"{needs.at('gpu_memory')}: asks for GPU memory, but gpus is 0.", "Remove one of them.")
-    return Resources(gpus=gpus, gpu_memory=memory)
-
-
-def pool(fields: Fields, key: str, limits: Limits) -> str:
-    """The name of a pool of slots; raises InputError for one that cannot be."""
-    name = fields.text(key)
-    return DEFAULT_POOL if name is None else checked_name(name, limits.name_chars, fields.at(key), "name a pool")
 
 
 def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context) -> Spec:

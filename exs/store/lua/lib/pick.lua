@@ -15,21 +15,37 @@ local function better(a, b)
   return head_index(a.queue) < head_index(b.queue)
 end
 
+-- Where a queue of `name` may stand ready for a slot of these pools: pairs of pool and shape.
+local function spots(name, pools, shape)
+  local found = {}
+  if string.find(shape, '|pool=', 1, true) then
+    for _, there in ipairs(shape_in_pools(redis.call('HGET', EXPERIMENT .. name, 'pool') or '', shape)) do
+      if in_list(pools, there[1]) then found[#found + 1] = there end
+    end
+  else
+    for pool in string.gmatch(pools, '[^,]+') do found[#found + 1] = {pool, shape} end
+  end
+  return found
+end
+
 -- `only`: an experiment, '' for any. Its queues are asked for one by one, so that others' cost it nothing.
-local function pick(pools, devices, memory, only)
+local function pick(pools, devices, memory, node, only)
   local found
   local function offer(pool, shape, queue, score)
     local one = score and {pool = pool, shape = shape, queue = queue, score = tonumber(score)}
     if one and better(one, found) then found = one end
   end
   local mine = only ~= '' and redis.pcall('HGETALL', QUEUES .. only)
-  for pool in string.gmatch(pools, '[^,]+') do
-    for i = 1, mine and #mine or 0, 2 do
-      local queue, shape = mine[i], mine[i + 1]
-      if fits(shape, devices, memory) then offer(pool, shape, queue, redis.call('ZSCORE', READY .. pool .. ':' .. shape, queue)) end
+  for i = 1, mine and #mine or 0, 2 do
+    for _, there in ipairs(spots(only, pools, mine[i + 1])) do
+      if fits(there[2], devices, memory, node) then
+        offer(there[1], there[2], mine[i], redis.call('ZSCORE', READY .. there[1] .. ':' .. there[2], mine[i]))
+      end
     end
-    for _, shape in ipairs(mine and {} or redis.call('SMEMBERS', SHAPES .. pool)) do
-      if fits(shape, devices, memory) then
+  end
+  for pool in string.gmatch(mine and '' or pools, '[^,]+') do
+    for _, shape in ipairs(redis.call('SMEMBERS', SHAPES .. pool)) do
+      if fits(shape, devices, memory, node) then
         local head = redis.call('ZRANGE', READY .. pool .. ':' .. shape, 0, 0, 'WITHSCORES')
         offer(pool, shape, head[1], head[2])
       end

@@ -1,3 +1,4 @@
+--@ shape
 -- Which queues can be claimed from, and who is woken when that changes.
 -- Every script that changes what a queue holds, whether its experiment may run, or how many of its jobs run,
 -- calls `sync` or keeps the ready set itself; so claim never looks at a queue from which it cannot take.
@@ -5,21 +6,23 @@ local function experiment_of(queue) return (string.gsub(queue, '~%d+$', '')) end
 
 local function number_of(queue) return tonumber(string.match(queue, '~(%d+)$') or 1) end
 
--- shape: '<gpus>|<indices>|<bytes>'; gpus '*' takes any slot. A slot offers its device names (comma separated)
--- and the memory of its smallest device.
-local function fits(shape, devices, memory)
-  if shape == '*||' then return true end
-  local gpus, indices, bytes = string.match(shape, '^([%d*]+)|([^|]*)|(%d*)$')
-  if not gpus then return false end
-  local have = 0
-  for device in string.gmatch(devices, '[^,]+') do
-    have = have + 1
-    if indices ~= '' and not string.find(',' .. indices .. ',', ',' .. device .. ',', 1, true) then return false end
+-- The queue of a committed experiment that takes jobs of a shape, made if there is none yet. A push under way makes queues of
+-- its own: it must not give one the same number.
+local function queue_for_shape(name, shape)
+  local known, best = redis.call('HGETALL', QUEUES .. name), nil
+  for i = 1, #known, 2 do
+    if known[i + 1] == shape and (not best or number_of(best) < number_of(known[i])) then best = known[i] end
   end
-  if indices ~= '' and have == 0 then return false end
-  if gpus == '0' and have > 0 then return false end
-  if gpus ~= '*' and have < (tonumber(gpus) or 0) then return false end
-  return bytes == '' or (tonumber(memory) or 0) >= tonumber(bytes)
+  if best then return best end
+  local most = number(redis.call('HGET', EXPERIMENT .. name, 'queues'))
+  local staged = redis.call('HGET', STAGE .. name, 'queues')
+  if staged then most = math.max(most, number(staged)) end
+  redis.call('HSET', EXPERIMENT .. name, 'queues', most + 1)
+  if staged then redis.call('HSET', STAGE .. name, 'queues', most + 1) end
+  local queue = most == 0 and name or name .. '~' .. most + 1
+  redis.call('HSET', QUEUES .. name, queue, shape)
+  redis.call('SADD', RQ_QUEUES, RQ_QUEUE .. queue)
+  return queue
 end
 
 -- What the slots that wait in a pool offer, where it fits a shape: looked through once per script and shape, since many
@@ -31,10 +34,26 @@ local function offers_for(pool, shape)
   found = {}
   for _, offer in ipairs(redis.call('SMEMBERS', OFFERS .. pool)) do
     local devices, memory, only = string.match(offer, '^([^|]*)|([^|]*)|(.*)$')
-    if devices and fits(shape, devices, memory) then found[#found + 1] = {text = offer, only = only} end
+    if devices and fits(shape, devices, memory) then found[#found + 1] = {text = offer, devices = devices, memory = memory, only = only} end
   end
   fitting[pool .. ':' .. shape] = found
   return found
+end
+
+-- Slots that are asked for their node, where a shape names nodes: so many per offer.
+local ASKED = 100
+
+-- At most n of the slots that wait with an offer. An offer does not say of which node it is: there would be as many as slots.
+local function waiting(key, offer, shape, n)
+  local named = string.find(shape, '|in=', 1, true) or string.find(shape, '|not=', 1, true)
+  local slots = redis.call('ZRANGEBYSCORE', key, now_ms(), '+inf', 'LIMIT', 0, named and ASKED or n)
+  if not named then return slots, #slots < n end
+  local found = {}
+  for _, slot in ipairs(slots) do
+    local node = redis.pcall('HGET', RQ_WORKER .. slot, 'exs_node')
+    if #found < n and type(node) == 'string' and fits(shape, offer.devices, offer.memory, node) then found[#found + 1] = slot end
+  end
+  return found, #slots == 0
 end
 
 -- Leaves one token each for at most n slots that wait for this; they are idle no longer.
@@ -43,7 +62,7 @@ local function wake(pool, shape, n, name)
     if n <= 0 then return end
     if offer.only == '' or offer.only == name then
       local key = IDLE .. pool .. ':' .. offer.text
-      local slots = redis.call('ZRANGEBYSCORE', key, now_ms(), '+inf', 'LIMIT', 0, n)
+      local slots, no_more = waiting(key, offer, shape, n)
       for _, slot in ipairs(slots) do
         redis.call('ZREM', key, slot)
         redis.call('RPUSH', WAKE .. slot, '1')
@@ -51,23 +70,28 @@ local function wake(pool, shape, n, name)
       end
       n = n - #slots
       -- Those who are left have fallen silent.
-      if n > 0 then redis.call('DEL', key) redis.call('SREM', OFFERS .. pool, offer.text) end
+      if no_more then redis.call('DEL', key) redis.call('SREM', OFFERS .. pool, offer.text) end
     end
   end
 end
 
+-- `pool`: that of the experiment; a shape may have it stand ready in others, in the same order.
 local function set_ready(pool, shape, queue, name)
   local order = redis.call('ZSCORE', ORDER .. pool, name)
   if not order then return end
-  local score = order * 128 + math.min(number_of(queue), 127)
-  redis.call('ZADD', READY .. pool .. ':' .. shape, string.format('%.0f', score), queue)
-  redis.call('SADD', SHAPES .. pool, shape)
+  local score = string.format('%.0f', order * 128 + math.min(number_of(queue), 127))
+  for _, there in ipairs(shape_in_pools(pool, shape)) do
+    redis.call('ZADD', READY .. there[1] .. ':' .. there[2], score, queue)
+    redis.call('SADD', SHAPES .. there[1], there[2])
+  end
 end
 
 local function unset_ready(pool, shape, queue)
-  local key = READY .. pool .. ':' .. shape
-  if redis.call('ZREM', key, queue) == 1 and redis.call('EXISTS', key) == 0 then
-    redis.call('SREM', SHAPES .. pool, shape)
+  for _, there in ipairs(shape_in_pools(pool, shape)) do
+    local key = READY .. there[1] .. ':' .. there[2]
+    if redis.call('ZREM', key, queue) == 1 and redis.call('EXISTS', key) == 0 then
+      redis.call('SREM', SHAPES .. there[1], there[2])
+    end
   end
 end
 
@@ -84,7 +108,7 @@ local function sync(name)
     local length = redis.pcall('LLEN', RQ_QUEUE .. queue)
     if runs and type(length) == 'number' and length > 0 then
       set_ready(e[1], shape, queue, name)
-      wake(e[1], shape, math.min(length, room), name)
+      for _, there in ipairs(shape_in_pools(e[1], shape)) do wake(there[1], there[2], math.min(length, room), name) end
       room = math.max(room - length, 0)
     else
       unset_ready(e[1], shape, queue)
