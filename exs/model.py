@@ -194,6 +194,8 @@ class Claim:
     spec: str  #: digest under which the store keeps the `Spec`
     commands: tuple[str, ...]
     force: bool  #: run also the commands that succeeded before
+    #: Where an earlier attempt can be gone on from: `path` in the run directory, `step`. {} for nowhere.
+    checkpoint: Mapping[str, Json] = field(default_factory=dict)
     problem: str = ""  #: why the record cannot be run; its other fields are then empty
 
 
@@ -204,6 +206,7 @@ class Outcome:
     `detail` is one line for people ("exit code 3", "killed by SIGKILL"); `tail` the end of its output.
     `requeue`: the attempt was stopped by us (pause, preemption, drain, second SIGTERM); the job goes back unpunished,
     or is PAUSED where that was asked.
+    `report`: all that the job told of itself, as `Store.report` takes it; {} for nothing.
     """
 
     state: JobState
@@ -213,6 +216,7 @@ class Outcome:
     signal: int | None = None
     seconds: float = 0.0
     result: Mapping[str, Json] = field(default_factory=dict)
+    report: Mapping[str, Json] = field(default_factory=dict)
     tail: str = ""
     requeue: bool = False
     directory: str = ""
@@ -227,6 +231,15 @@ class Fenced(str, Enum):
     OURS = "ours"  #: done, or done before under the same fence
     FENCED = "fenced"  #: the job has another holder or none; end the tree, keep the output as that attempt's
     GONE = "gone"  #: the job was removed
+
+
+class Told(str, Enum):
+    """Answer to what an attempt tells of itself."""
+
+    OURS = "ours"
+    FENCED = "fenced"
+    GONE = "gone"
+    AGAIN = "again"  #: Redis has not what it builds upon: tell all of it
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class Timing:
     socket_timeout: float = 4.0
     #: Pause of a slot between two tries while Redis is away.
     reconnect: float = 0.5
+    #: How often a slot looks what its job has told of itself, and tells Redis.
+    report_every: float = 1.0
     #: How often a node looks who else computes on its GPUs, and whether they still answer: some ms of NVML per look.
     gpu_check: float = 5.0
     #: A driver that does not answer for so long hangs, and its GPUs get no job. It may take 20 s to wake eight of them.

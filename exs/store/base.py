@@ -34,7 +34,7 @@ class Base:
         with sentences(self._url):
             return self._scripts.call(script, *args)
 
-    def _call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]], needed: int | None = None) -> list[Any]:
+    def _call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]], needed: slice = slice(None)) -> list[Any]:
         with sentences(self._url):
             return self._scripts.call_many(calls, needed)
 

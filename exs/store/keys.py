@@ -117,6 +117,12 @@ LATER = "exs:later"
 #: not the last; read by `exs show`, and by finish and release for who asks again; removed with the job.
 ATTEMPTS = "exs:attempts:"
 HISTORY = 100
+#: hash per ID: name of a metric -> what is known of it, JSON (`reports.py`); '' -> the attempt that told it. Written by
+#: report; read by `exs show` and plots; removed with the job.
+METRICS = "exs:metrics:"
+#: string per ID and metric, `ID:NAME`: its points, at most `Limits.metric_points`, as `step value` lines. Written, read
+#: and removed with METRICS.
+SERIES = "exs:series:"
 #: zset: ID -> ms. What stood in a queue of ours and is no job of ours, or no longer one that can be read. Written by
 #: claim when it meets one, read by audit. The last `QUARANTINED`.
 QUARANTINE = "exs:quarantine"
@@ -191,6 +197,10 @@ JOB_FIELDS = {
     "xc": "exit code",
     "sg": "signal",
     "rs": "result, JSON",
+    "ck": "its last checkpoint, JSON: path in the run directory, step",
+    "pg": "progress, 0 to 1",
+    "ss": "what it said it is doing, one line",
+    "mt": "last values of its metrics, JSON, as many as fit into 1000 bytes",
     "tl": "end of its output, when it failed",
     "dr": "run directory; what ends with / lacks the name of the job",
     "lg": "log file, relative to the run directory",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from exs.errors import BrokenRecord, ExsError
 from exs.model import Claim, Fenced, Offer, Outcome, Renewed, Spec
 from exs.store import keys, records, rows
 from exs.store.connect import sentences
 from exs.store.mend import Menders
+from exs.store.reports import calls_for
 from exs.store.scripts import Arg
 
 #: Jobs that one reap ends or queues again at most: 5 ms of Redis.
 _REAPED = 100
+_Call = tuple[str, Sequence[Arg]]
 
 
 def _ms(seconds: float) -> int:
@@ -54,7 +57,7 @@ class Holders(Menders):
     def warm_up(self) -> None:
         """Make the scripts of a slot's loop known to Redis."""
         with sentences(self._url):
-            self._scripts.load("claim", "renew", "finish", "release", "reap")
+            self._scripts.load("claim", "renew", "finish", "release", "reap", "report")
 
     def claim(self, offer: Offer, attempt: str) -> Claim | None:
         """Lease the job that stands first among those that fit; None when there is none.
@@ -77,7 +80,7 @@ class Holders(Menders):
         `directory` and `log` say where a running job's files are.
         """
         args = (job, attempt, offer.slot, _ms(self.settings.timing.lease), directory, log)
-        renewed, reaped = self._call_many([("renew", args), ("reap", self._reap_args())], needed=1)
+        renewed, reaped = self._call_many([("renew", args), ("reap", self._reap_args())], slice(1))
         if not isinstance(reaped, Exception):
             self._mend_drifted(reaped)
         fence, want, known = renewed
@@ -85,18 +88,18 @@ class Holders(Menders):
 
     def finish(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Fenced:
         """Store how an attempt ended, once, unless it was fenced out."""
-        return Fenced(records.text(self._call("finish", *self._finish_args(job, attempt, outcome, offer))))
+        args = self._finish_args(job, attempt, outcome, offer)
+        return Fenced(records.text(self._end("finish", args, calls_for(job, attempt, outcome.report))[0]))
 
     def finish_and_claim(
         self, job: str, attempt: str, outcome: Outcome, offer: Offer, next_attempt: str
     ) -> tuple[Fenced, Claim | None]:
         """`finish` and `claim` in one round trip. A claim that is refused is none, and the outcome is stored."""
-        answer, claimed = self._call_many(
-            [
-                ("finish", self._finish_args(job, attempt, outcome, offer)),
-                ("claim", self._claim_args(offer, next_attempt)),
-            ],
-            needed=1,
+        answer, claimed = self._end(
+            "finish",
+            self._finish_args(job, attempt, outcome, offer),
+            calls_for(job, attempt, outcome.report),
+            ("claim", self._claim_args(offer, next_attempt)),
         )
         return Fenced(records.text(answer)), None if isinstance(claimed, Exception) else self._claimed(claimed)
 
@@ -106,7 +109,8 @@ class Holders(Menders):
         `outcome`: how far its attempt came, if it began.
         """
         what = _outcome_args(outcome) if outcome else ("", "", "")
-        return Fenced(records.text(self._call("release", job, attempt, offer.slot, why, *what)))
+        told = calls_for(job, attempt, outcome.report) if outcome else []
+        return Fenced(records.text(self._end("release", (job, attempt, offer.slot, why, *what), told)[0]))
 
     def release_unknown(self, attempt: str, why: str, offer: Offer) -> None:
         """`release` what the slot was given under an attempt id, if anything, where the answer was not heard."""
@@ -131,6 +135,16 @@ class Holders(Menders):
         with sentences(self._url):
             wait = self._bearable(seconds)
             return self._claimed(self._scripts.call_after_pop(keys.WAKE + offer.slot, wait, "claim", args))
+
+    def _end(self, script: str, args: Sequence[Arg], told: list[_Call], *then: _Call) -> list[Any]:
+        """The answers of a script that ends an attempt and of what runs behind it, `told` in front of them.
+
+        That alone must succeed: a Redis without memory takes no metrics any more, and outcomes all the same (R4).
+        """
+        if not told and not then:
+            return [self._call(script, *args)]
+        first = len(told)
+        return self._call_many([*told, (script, args), *then], slice(first, first + 1))[first:]
 
     def _mend_drifted(self, reaped: Sequence[bytes]) -> None:
         """Mend the experiment that a reap names. What keeps that from being done keeps nobody from working on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -62,7 +63,7 @@ def experiment_of(queue: str) -> str:
 
 def claim_from(reply: Sequence[bytes]) -> Claim:
     """What `claim.lua` answered. One that cannot be read gives a Claim with a problem: it is leased all the same."""
-    job, attempt, number, name, index, title, params, point, spec, commands, force, _ = reply
+    job, attempt, number, name, index, title, params, point, spec, commands, force, _, checkpoint = reply
     what = f"job {text(job)}"
     problem = ""
     values: dict[str, Json] = {}
@@ -74,6 +75,9 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
             raise BrokenRecord(f"commands of {what} are not a list of names.")
     except BrokenRecord as error:
         problem, values, chosen = error.message, {}, []
+    from_where: dict[str, Json] = {}
+    with contextlib.suppress(BrokenRecord):  # one that cannot be read is none: the job begins anew
+        from_where = _mapping(checkpoint, f"checkpoint of {what}")
     return Claim(
         job=text(job),
         attempt=text(attempt),
@@ -86,6 +90,7 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
         spec=text(spec),
         commands=tuple(chosen),
         force=force == b"1",
+        checkpoint=from_where,
         problem=problem,
     )
 

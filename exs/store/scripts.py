@@ -102,16 +102,16 @@ class Scripts:
                 pipe.script_load(source(name))
             pipe.execute()
 
-    def call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]], needed: int | None = None) -> list[Any]:
+    def call_many(self, calls: Sequence[tuple[str, Sequence[Arg]]], needed: slice = slice(None)) -> list[Any]:
         """The answers of several scripts, run in this order in one round trip, each atomic on its own.
 
-        Only the first `needed` must succeed (None: all); a later one that failed has its exception as its answer.
+        Those that are `needed` must succeed; another one that failed has its exception as its answer.
         """
         replies = self._many(calls)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
             self.load(*{name for name, _ in calls})
             replies = self._many(calls)
-        for reply in replies[:needed]:
+        for reply in replies[needed]:
             if isinstance(reply, Exception):
                 raise reply
         return replies

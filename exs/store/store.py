@@ -3,6 +3,7 @@
     producers   push  plan  discard_stage                                             push.py
     holders     node_up  forgot  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
                 release  release_unknown  claim_when_woken  reap                      lease.py
+    reports     report                                                            reports.py
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
                 pause  activate  pause_experiment  activate_experiment                pause.py
@@ -33,10 +34,11 @@ from exs.store.logs import Logs
 from exs.store.order import Arranging
 from exs.store.pause import Pausing
 from exs.store.push import Producers
+from exs.store.reports import Reports
 from exs.store.server import Inspector
 
 
-class Store(Producers, Holders, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Gpus, Logs):
+class Store(Producers, Holders, Reports, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Gpus, Logs):
     """One connection to the queue; see the module's page for what it can do."""
 
 

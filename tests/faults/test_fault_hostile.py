@@ -86,7 +86,7 @@ def test_f48_names_and_links_that_lead_out(fleet: Fleet) -> None:
     (fleet.home / "report.yaml").write_text(f"name: report\ncommand: {' '.join(words)}\n")
     fleet.exs("push", "report.yaml")
     (row,) = fleet.wait_all("report")
-    assert (row.state, row.result) == (S.DONE, {}) and "result not readable" in row.detail
+    assert (row.state, row.result) == (S.DONE, {}) and "report not readable" in row.detail
     fleet.check()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from exs.errors import RedisUnreachable
-from exs.model import Fenced, JobState
+from exs.model import Fenced, JobState, Told
 from exs.settings import Limits, Settings
 from exs.store import keys, scripts
 from exs.store.scripts import sha
@@ -112,6 +112,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "points": (nothing, lambda store, scene: store.plan("e", points(1, 2, 99), ME)),
     "push": (nothing, lambda store, scene: store.push("e", SPEC, points(*range(8)), ME)),
     "reap": (silent, lambda store, scene: store.reap()),
+    "report": (nothing, lambda store, scene: report(store, scene)),
     "release": (nothing, lambda store, scene: release(store, scene)),
     "remove": (nothing, lambda store, scene: store.remove(scene.ids)),
     "remove_experiment": (emptied, lambda store, scene: store.remove_experiment("e")),
@@ -138,6 +139,12 @@ def finish(store: Store, scene: Scene) -> None:
 def release(store: Store, scene: Scene) -> None:
     assert scene.slot.held is not None
     assert store.release(scene.slot.held.job, scene.slot.held.attempt, "asked", scene.slot.offer) is Fenced.OURS
+
+
+def report(store: Store, scene: Scene) -> None:
+    assert scene.slot.held is not None
+    told = {"whole": True, "progress": 0.5, "metrics": {"loss": [{"n": 1}, 0, "1 0.5\n"]}}
+    assert store.report(scene.slot.held.job, scene.slot.held.attempt, told) is Told.OURS
 
 
 def renew(store: Store, scene: Scene) -> None:
@@ -184,7 +191,8 @@ def seen(scene: Scene) -> Any:
     numbers = {job: str(number) for number, job in enumerate(scene.ids)}
     order = [numbers.get(job, "new") for job in client.lrange("rq:queue:e", 0, -1)]
     there = {key: client.type(key) for key in client.keys("*") if not key.startswith("rq:job:")}
-    named = {re.sub("[a-z2-7]{10}$", lambda found: numbers.get(found[0], found[0]), key): there[key] for key in there}
+    job = re.compile("(?<=:)[a-z2-7]{10}(?=$|:)")
+    named = {job.sub(lambda found: numbers.get(found[0], found[0]), key): there[key] for key in there}
     return shown, experiments, slots, order, named, [row.why for row in store.unused_gpus()]
 
 

@@ -3,7 +3,8 @@
 until FILE · pause SECONDS · daemons (a child, and a daemon in a session of its own, both ignoring SIGTERM) · stubborn
 (ignore SIGTERM and SIGINT) · kill_worker · hoard BYTES (memory without end, or to a limit of its own) · breed (fork
 until that is refused) · result JSON · square NUMBER · print TEXT · bytes HEX · flood SIZE END (of each MiB) ·
-exit CODE · fail_unless FILE · alone (note who else lives on this node's device) · sign (the attempt is the result).
+exit CODE · fail_unless FILE · alone (note who else lives on this node's device) · sign (the attempt is the result)
+· report JSON · keep NAME (make a directory in the run directory) · told NAME (note a variable).
 """
 
 import json
@@ -138,7 +139,11 @@ def main() -> None:
         elif verb == "kill_worker":
             os.kill(int(os.environ["EXS_WORKER_PID"]), signal.SIGKILL)
             time.sleep(600)
-        elif verb == "result":
+        elif verb == "keep":
+            os.makedirs(os.path.join(os.environ["EXS_OUTPUT"], next(words)), exist_ok=True)
+        elif verb == "told":
+            note("told", os.environ.get(next(words), ""))
+        elif verb in ("result", "report"):
             append(os.environ["EXS_REPORT"], next(words))
         elif verb == "square":
             append(os.environ["EXS_REPORT"], json.dumps({"square": int(next(words)) ** 2}))

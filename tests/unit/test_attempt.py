@@ -487,14 +487,14 @@ def test_results_come_from_the_report_and_from_the_output(tmp_path: Path) -> Non
 def test_a_report_that_cannot_be_read_does_not_fail_the_job(tmp_path: Path) -> None:
     outcome = run(tmp_path, spec('printf \'{"a": 1}\\n\\nloss=3\\n\' > "$EXS_REPORT"'))
     assert (outcome["state"], outcome["result"]) == ("DONE", {"a": 1})
-    assert outcome["detail"] == "result not readable: line 3: Expecting value"
+    assert outcome["detail"] == "report not readable: line 3: Expecting value"
 
 
 def test_r18_a_report_cannot_lead_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text('{"password": 1}')
     outcome = run(tmp_path, spec(f'ln -s {tmp_path}/secret "$EXS_REPORT"'))
     assert (outcome["state"], outcome["result"]) == ("DONE", {})
-    assert "result not readable" in outcome["detail"]
+    assert "report not readable" in outcome["detail"]
 
 
 def test_a_job_that_closes_its_output_is_still_waited_for(tmp_path: Path) -> None:

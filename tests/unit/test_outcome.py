@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import resource
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,6 @@ from exs.model import Failure
 from exs_worker import metrics
 from exs_worker.metrics import LINE, Scanner, number
 from exs_worker.outcome import Exit, OomCounter, failure_of
-from exs_worker.report import READ, Report, Unreadable, parse, read_result
 
 
 @pytest.mark.parametrize(
@@ -59,90 +55,6 @@ def test_the_kernels_memory_kills_are_counted(tmp_path: Path, membership: str, f
     assert counter.count() == 3
     counter.close()
     assert OomCounter(str(tmp_path), str(tmp_path / "absent")).count() == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "result"),
-    [
-        ("", {}),
-        ('{"loss": 0.5, "step": 100}', {"loss": 0.5, "step": 100}),
-        ('{\n  "loss": 0.5,\n  "best": {"at": 3}\n}\n', {"loss": 0.5, "best": {"at": 3}}),
-        ('{"result": {"a": 1}}\n{"step": 1, "metrics": {"x": 2}}\n{"result": {"b": 2, "a": 3}}\n', {"a": 3, "b": 2}),
-        ('{"progress": 0.5}\n{"status": "ok"}\n{"checkpoint": "c"}', {}),
-        ('{"result": 0.93}', {"result": 0.93}),
-        ('{"a": NaN, "b": -Infinity, "c": 1e999}', {"a": "nan", "b": "-inf", "c": "inf"}),
-        ('\r\n  {"a": 1}  {"b": 2}\r\n', {"a": 1, "b": 2}),
-    ],
-)
-def test_reports_that_can_be_read(text: str, result: dict[str, Any]) -> None:
-    found = parse(text.encode(), 1000)
-    assert found == result
-    json.dumps(found, allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "why", "rest"),
-    [
-        (b'{"a": 1}\n{"b": 2}\n{"c": \n', "line 4: Expecting value", {"a": 1, "b": 2}),
-        (b'{"a": 1}\nloss=3\n{"b": 2}\n', "line 2: Expecting value", {"a": 1, "b": 2}),
-        (b"[1, 2]", "line 1: not an object but list", {}),
-        (b"\xff\xfe\0", "line 1: ", {}),
-        (b'{"a": "\\ud800"}', "line 1: a lone surrogate", {}),
-        (b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}", "line 1: nested deeper than 32", {}),
-        (b'{"a": ' + b"[" * 99999, "line 1: nested too deep", {}),
-        (b'{"a": ' + b"9" * 5000 + b"}", "line 1: ", {}),
-        (b'{"a": "' + b"x" * 2000 + b'"}\n{"b": 2}', "line 1: larger than 1000 bytes", {"b": 2}),
-        (b"".join(b'{"k%d": "%s"}\n' % (n, b"x" * 100) for n in range(20)), "larger than 1000 bytes", {}),
-    ],
-)
-def test_reports_that_cannot_say_where(text: bytes, why: str, rest: dict[str, Any]) -> None:
-    with pytest.raises(Unreadable) as caught:
-        parse(text, 1000)
-    assert str(caught.value).startswith(why)
-    assert caught.value.result == rest
-
-
-def test_f48_a_report_that_is_no_plain_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text('{"password": 1}')
-    (tmp_path / "link").symlink_to(tmp_path / "secret")
-    os.mkfifo(tmp_path / "fifo")
-    for name in ("link", "fifo"):
-        with pytest.raises(Unreadable):
-            read_result(tmp_path / name, 1000)
-    with pytest.raises(Unreadable):
-        read_result(tmp_path, 1000)
-    assert read_result(tmp_path / "absent", 1000) == {}
-
-
-def test_of_a_huge_report_the_end_counts(tmp_path: Path) -> None:
-    line = b'{"step": 1, "metrics": {"x": "%s"}}\n' % (b"x" * 1000)
-    path = tmp_path / "report"
-    path.write_bytes(b'{"result": {"early": 1}}\n' + line * (READ // len(line) + 1) + b'{"result": {"late": 1}}\n')
-    assert read_result(path, 10_000) == {"late": 1}
-
-
-def test_what_the_job_says_beats_its_output_and_that_beats_an_earlier_attempt(tmp_path: Path) -> None:
-    (tmp_path / "old").write_text('{"a": "old", "b": "old", "c": "old"}')
-    report = Report(tmp_path / "new", 1000)
-    report.carry(tmp_path / "old", keep=True)
-    with (tmp_path / "new").open("a") as file:
-        file.write('{"c": "job"}\n')
-    report.matched = {"b": "output", "c": "output"}
-    report.collect()
-    assert report.settle() == {"a": "old", "b": "output", "c": "job"}
-    assert report.problem == ""
-    later = Report(tmp_path / "later", 1000)
-    later.carry(tmp_path / "new", keep=False)
-    assert later.settle() == {"a": "old", "b": "output", "c": "job"}
-
-
-def test_a_command_that_overwrites_the_report_loses_nothing(tmp_path: Path) -> None:
-    report = Report(tmp_path / "report", 1000)
-    (tmp_path / "report").write_text('{"train": 1}')
-    report.collect()
-    (tmp_path / "report").write_text('{"test": 2}')
-    report.collect()
-    assert report.settle() == {"train": 1, "test": 2}
 
 
 def scanned(metrics: dict[str, str], *chunks: bytes) -> Scanner:

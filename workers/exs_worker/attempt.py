@@ -15,6 +15,7 @@ from exs_worker.metrics import Scanner
 from exs_worker.outcome import Exit, failure_of, signal_name
 from exs_worker.place import Place
 from exs_worker.prepare import Command, Prepared, prepare
+from exs_worker.report import Report
 from exs_worker.supervise import Ended, Supervisor
 
 #: Ways to stop an attempt of a job that is to run again, or to be paused.
@@ -71,6 +72,16 @@ class Attempt:
         """The log of each command that it runs, in order; one that has not started has no file yet."""
         return [command.log for command in self._prepared.commands] if self._prepared else []
 
+    @property
+    def report(self) -> Report | None:
+        """What the job tells of itself; None before `prepare`."""
+        return self._prepared.report if self._prepared else None
+
+    @property
+    def acknowledged(self) -> bool:
+        """True once the job has said `{"ack": "stop"}`: it ends because it was asked to."""
+        return self._prepared is not None and self._prepared.report.acknowledged
+
     def request_stop(self, kind: str) -> None:
         """Ask for the end of the attempt, from any thread or signal handler; then write to the `wake` of `run`.
 
@@ -104,15 +115,17 @@ class Attempt:
         else:
             outcome = self._run_all(prepared, wake, began)
         result: dict[str, Json] = {}
+        told: dict[str, Json] = {}
         if self._want() != "fenced":
-            result = prepared.report.settle()
+            result, told = prepared.report.settle(), prepared.report.whole()
             if prepared.report.problem:
-                self._notes.append(f"result not readable: {prepared.report.problem}")
+                self._notes.append(f"report not readable: {prepared.report.problem}")
         return replace(
             outcome,
             detail="; ".join(filter(None, (outcome.detail, *self._notes))),
             seconds=time.monotonic() - began,
             result=result,
+            report=told,
             max_rss=self._max_rss,
             log_dropped=self._dropped,
         )
@@ -132,6 +145,7 @@ class Attempt:
             else:
                 self._dropped += ran.dropped
                 self._max_rss = max(self._max_rss, ran.ended.exit.max_rss)
+                prepared.report.look(final=True)
                 outcome = self._judge(ran)
             if self._want() != "fenced":
                 self._note_end(prepared, command.name, outcome)
@@ -163,7 +177,6 @@ class Attempt:
         return _Ran(ended, pump.recent, pump.dropped, 0 if ended.exit.code == 0 else oom.count() - kills)
 
     def _note_end(self, prepared: Prepared, command: str, outcome: Outcome) -> None:
-        prepared.report.collect()
         if outcome.requeue:
             return
         gpu = ",".join(self._place.devices)
@@ -198,7 +211,7 @@ class Attempt:
     def _finished(self, ended: Ended, want: str) -> bool:
         """Whether a command that was told to stop has done its work instead: exit 0, and it did not say it stops."""
         planned = want in PLANNED and want != "requeue" and ended.exit.code == 0
-        return planned and self._prepared is not None and not control.acknowledged(self._prepared.report.path)
+        return planned and not self.acknowledged
 
     def _tell(self, want: str) -> None:
         """Say in `$EXS_CONTROL` what is wanted, before the signal comes."""

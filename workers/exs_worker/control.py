@@ -16,9 +16,6 @@ import signal
 from exs.model import STOP_SIGNALS
 from exs_worker import plainfile
 
-#: Of a longer report, its end is looked through: an answer is one of the last lines.
-_READ = 4 << 20
-
 
 def tell(path: str, want: str) -> None:
     """Write what is wanted to `path`, seen whole or not at all; a disk that is full leaves the signal to say it."""
@@ -33,23 +30,6 @@ def tell(path: str, want: str) -> None:
         finally:
             os.close(fd)
         os.replace(temporary, path)
-
-
-def acknowledged(report: str) -> bool:
-    """Whether the job has said in its report that it stops because it was asked to."""
-    try:
-        data, _ = plainfile.read_end(report, _READ)
-    except OSError:
-        return False
-    return any(_says_stop(line) for line in data.splitlines() if b'"ack"' in line)
-
-
-def _says_stop(line: bytes) -> bool:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and value.get("ack") == "stop"
 
 
 def stop_signal(name: str) -> int:

@@ -1,6 +1,7 @@
 """Keeps a slot's lease alive and hears what is asked of it, in one thread per slot process.
 
-The thread looks every `renew` seconds whether an attempt is running; a job shorter than that costs it nothing.
+The thread looks every `renew` seconds whether an attempt is running, and every `report_every` what that has told of
+itself; a job shorter than that costs it nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 
-from exs.errors import RedisUnreachable
-from exs.model import Claim, Fenced, Offer
+from exs.errors import RedisRefused, RedisUnreachable
+from exs.model import Claim, Fenced, Offer, Told
 from exs.settings import Timing
 from exs.store.store import Store
 from exs_worker.attempt import ASKED, Attempt
@@ -66,20 +68,47 @@ class Keeper(threading.Thread):
         poller.register(self._stop_read, select.POLLIN)
         if self._lifeline >= 0:
             poller.register(self._lifeline, select.POLLIN)
-        wait = self._timing.renew
+        timing = self._timing
+        renew_at, tell_at = time.monotonic() + timing.renew, time.monotonic() + timing.report_every
         while True:
-            for descriptor, _ in poller.poll(wait * 1000):
+            for descriptor, _ in poller.poll(max(0.0, min(renew_at, tell_at) - time.monotonic()) * 1000):
                 if descriptor == self._stop_read:
                     return
                 poller.unregister(self._lifeline)
                 self._orphaned()
-            attempt = self._held
-            try:
-                good = attempt is None or self._renew(attempt)
-            except Exception:  # whatever it is: a thread that ended would give every later job away
-                log.exception("cannot renew")
-                good = False
-            wait = self._timing.renew if good else self._timing.reconnect
+            if time.monotonic() >= tell_at:
+                tell_at = time.monotonic() + (timing.report_every if self._try(self._tell) else timing.reconnect)
+            if time.monotonic() >= renew_at:
+                renew_at = time.monotonic() + (timing.renew if self._try(self._renew) else timing.reconnect)
+
+    def _try(self, step: Callable[[Attempt], bool]) -> bool:
+        """Do a step for the attempt that is held, if there is one; True for success."""
+        attempt = self._held
+        try:
+            return attempt is None or step(attempt)
+        except Exception:  # whatever it is: a thread that ended would give every later job away
+            log.exception("cannot renew, or tell what the job reports")
+            return False
+
+    def _tell(self, attempt: Attempt) -> bool:
+        """Tell Redis what the job has told since; False when it did not answer, and hears it later."""
+        claim, report = attempt.claim, attempt.report
+        if report is None:
+            return True
+        report.look()
+        news = report.news()
+        if news is None:
+            return True
+        try:
+            answer = self._store.report(claim.job, claim.attempt, news)
+        except RedisUnreachable as error:  # or full: what is not told now is told later, at last with the outcome
+            report.not_delivered()
+            if not isinstance(error, RedisRefused):
+                self._contact.lost(error)
+            return False
+        if answer is Told.AGAIN:
+            report.not_delivered()
+        return True
 
     def _renew(self, attempt: Attempt) -> bool:
         """Renew once; False when Redis did not answer. The job runs on meanwhile (R6)."""

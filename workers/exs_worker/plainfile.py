@@ -29,14 +29,20 @@ def write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
+def open_read(path: str) -> int:
+    """A plain file, open for reading. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | _SAFE)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", path)
+
+
 def read_end(path: str, most: int) -> tuple[bytes, bool]:
     """The last `most` bytes of a file, and whether that is all of it. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | _SAFE)
+    fd = open_read(path)
     try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        start = max(0, info.st_size - most)
+        start = max(0, os.fstat(fd).st_size - most)
         data = b""
         while len(data) < most and (piece := os.pread(fd, most - len(data), start + len(data))):
             data += piece

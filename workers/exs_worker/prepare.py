@@ -12,7 +12,7 @@ from exs.paths import safe_file_name
 from exs_worker import launch, rundir
 from exs_worker.launch import SpawnError
 from exs_worker.place import Place
-from exs_worker.report import Report
+from exs_worker.report import Report, located
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def prepare(claim: Claim, spec: Spec, place: Place) -> Prepared:
     cwd = rundir.working_directory(spec.cwd, place.workdir)
     for _ in range(3):  # another job may take the directory between our look and our write, once
         directory = rundir.find(cwd, spec.output, claim, spec.job_dirs)
-        report = Report(directory.files.report(claim.attempt), place.limits.result_bytes)
+        report = Report(directory.files.report(claim.attempt), directory.files.root, place.limits.result_bytes)
         todo = _todo(claim, spec, directory, names)
         if len(todo) < len(names):
             earlier = directory.before.get("_attempt")
@@ -110,4 +110,7 @@ def _environment(claim: Claim, spec: Spec, place: Place, directory: rundir.Direc
     env["EXS_OUTPUT"] = directory.files.root
     env["EXS_REPORT"] = directory.files.report(claim.attempt)
     env["EXS_CONTROL"] = directory.files.control(claim.attempt)
+    path = claim.checkpoint.get("path")
+    if isinstance(path, str) and (found := located(path, directory.files.root)):
+        env["EXS_CHECKPOINT"] = found
     return env

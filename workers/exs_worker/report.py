@@ -1,79 +1,116 @@
-"""The result that a job leaves in `$EXS_REPORT`.
+"""What a job tells of itself: JSON objects that it appends to `$EXS_REPORT`, one or many, mostly one per line.
 
-The file holds JSON objects, one or many, one per line or written over several lines:
+    {"step": 3, "metrics": {"loss": 0.2}}        a point of each metric
+    {"progress": 0.3}                            between 0 and 1
+    {"status": "warming up"}                     one line for people
+    {"checkpoint": {"path": "checkpoints/a"}}    something in the run directory from which it can go on
+    {"result": {"val_loss": 0.3}}                merged in order
+    {"val_loss": 0.3}                            is a result too: any object with a key that is no word of these
+    {"ack": "stop"}                              it has seen that it is asked to stop
 
-    {"val_loss": 0.3}                    is a result
-    {"result": {"val_loss": 0.3}}        is the same, said explicitly
-    {"step": 7, "metrics": {...}}        only words of the protocol: a report, no result
-
-Results are merged in order. NaN and infinities, which JSON lacks, become the texts "nan", "inf" and "-inf".
+NaN and infinities, which JSON lacks, become the texts "nan", "inf" and "-inf".
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import threading
+from collections.abc import Mapping
 
 from exs.model import Json
 from exs_worker import plainfile
+from exs_worker.reportlines import Objects, Tail, reason
 
 #: Words of the protocol. An object that holds only these is a report; one with any other key is itself a result.
 RESERVED = frozenset({"result", "metrics", "step", "progress", "status", "checkpoint", "ack"})
-#: Of a longer file, its end counts: reports of a ten-day job must not fill the slot's memory.
-READ = 4 << 20
+#: Of what is unread when the job has ended, the last so many bytes count: its GPU must not wait for long.
+READ = 64 << 20
 #: Nesting that a result may have.
 DEPTH = 32
-
-_NAMED = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
-
-
-def _finite(text: str) -> Json:
-    value = float(text)
-    return value if abs(value) < float("inf") else str(value)
-
-
-_DECODER = json.JSONDecoder(parse_constant=_NAMED.__getitem__, parse_float=_finite)
-
-
-class Unreadable(ValueError):
-    """Part of a report could not be used. `result` is what could."""
-
-    def __init__(self, why: str, result: dict[str, Json]) -> None:
-        super().__init__(why)
-        self.result = result
+#: Characters of a status.
+STATUS = 200
 
 
 class Report:
-    """The report of one attempt, and what is known of its result.
+    """The report of one attempt, from any thread: `look` reads, `news` is what Redis does not know yet.
 
-    What earlier attempts reported for commands that are now skipped counts least, what `metrics` found in the output
-    (`matched`) more, what the job wrote most. `limit`: bytes of JSON in a result. `problem`: what could not be read.
+    Of the result, what earlier attempts reported for commands that are now skipped counts least, what `metrics` found
+    in the output (`matched`) more, what the job wrote most. `root`: the run directory, in which checkpoints must lie.
+    `limit`: bytes of JSON in a result. `problem`: what could not be read first.
     """
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, root: str, limit: int) -> None:
         self.path = path
-        self.problem = ""
         self.matched: dict[str, Json] = {}
+        self.acknowledged = False  #: the job has said that it will stop
+        self._root = root
         self._limit = limit
+        self._problem = ""
         self._carried: dict[str, Json] = {}
         self._reported: dict[str, Json] = {}
-        self._first_line = b""
+        self._told: dict[str, Json] = {}
+        self._news = False
+        self._lock = threading.Lock()
+        self._tail = Tail(path)
+        self._objects = Objects()
+
+    @property
+    def problem(self) -> str:
+        """What could not be used first, "" if all could."""
+        return self._problem or self._objects.problem
 
     def carry(self, earlier: str, keep: bool) -> None:
         """Begin with what an earlier attempt reported; `keep` notes it for later attempts. Raises OSError."""
-        self._carried = self._read(earlier)
+        before = Report(earlier, self._root, self._limit)
+        before.look(final=True)
+        self._carried = before._reported
+        self._problem = before.problem
         if keep and self._carried:
-            self._first_line = self._append(self._carried)
+            self._tail = Tail(self.path, self._append(self._carried))
 
-    def collect(self) -> None:
-        """Read what the job has reported so far: a later command may overwrite the file."""
-        self._reported |= self._read(self.path, self._first_line)
+    def look(self, final: bool = False) -> None:
+        """Read what the job has written since the last look; `final`: its command has ended.
+
+        A command may write the file anew: what an earlier one said stays.
+        """
+        with self._lock:
+            try:
+                if final and (left_out := self._tail.jump(READ)):
+                    self._problem = self._problem or f"{left_out} bytes of it came too late to be read"
+                for data, anew in self._tail.pieces(sure=final):
+                    if anew:
+                        self._take_all(b"", final=True)
+                        self._objects.restart()
+                    self._take_all(data)
+                if final:
+                    self._take_all(b"", final=True)
+            except OSError as error:
+                self._problem = self._problem or error.strerror or str(error)
+
+    def news(self) -> dict[str, Json] | None:
+        """What was told since `news` was last asked, for Redis; None for nothing."""
+        with self._lock:
+            if not self._news:
+                return None
+            self._news = False
+            return dict(self._told)
+
+    def not_delivered(self) -> None:
+        """Redis did not take the last news: tell them again."""
+        self._news = True
+
+    def whole(self) -> dict[str, Json]:
+        """All that was told, {} for nothing: it goes with the outcome."""
+        with self._lock:
+            return dict(self._told)
 
     def settle(self) -> dict[str, Json]:
         """The result. What the file does not hold of it is added there, for an attempt that skips these commands."""
         result = {**self._carried, **self.matched, **self._reported}
         if result and _size(result) > self._limit:
-            self.problem = self.problem or f"larger than {self._limit} bytes"
+            self._problem = self.problem or f"larger than {self._limit} bytes"
             return {}
         if all(self._reported.get(name) == value for name, value in self.matched.items()):
             return result
@@ -81,92 +118,108 @@ class Report:
             self._append(result)
         return result
 
-    def _read(self, path: str, first_line: bytes = b"") -> dict[str, Json]:
-        try:
-            return read_result(path, self._limit, first_line)
-        except Unreadable as error:
-            self.problem = self.problem or str(error)
-            return error.result
-
     def _append(self, result: dict[str, Json]) -> bytes:
         line = json.dumps({"result": result}, allow_nan=False).encode("ascii") + b"\n"
         plainfile.append(self.path, line)
         return line
 
+    # ------------------------------------------------------------ one object
 
-def read_result(path: str, limit: int, first_line: bytes = b"") -> dict[str, Json]:
-    """The merged result in a report, {} when the job wrote none; `first_line` is ours and does not count.
+    def _take_all(self, data: bytes, final: bool = False) -> None:
+        for line, value in self._objects.feed(data, final):
+            try:
+                self._take(value)
+            except (ValueError, RecursionError) as error:
+                self._objects.bad(line, reason(error))
 
-    `limit` is in bytes of JSON. Raises Unreadable.
+    def _take(self, value: Json) -> None:
+        """Raises ValueError for what makes no sense; what else the object says counts all the same."""
+        if not isinstance(value, dict):
+            raise ValueError(f"not an object but {type(value).__name__}")
+        if not RESERVED.issuperset(value):
+            self._merge(value)
+            return
+        if value.get("ack") == "stop":
+            self.acknowledged = True
+        if "result" in value:
+            given = value["result"]
+            self._merge(given if isinstance(given, dict) else {"result": given})
+        if "progress" in value:
+            self._tell("progress", _progress(value["progress"]))
+        if "status" in value:
+            self._tell("status", _status(value["status"]))
+        if "checkpoint" in value:
+            self._tell("checkpoint", checkpoint(value["checkpoint"], self._root))
+
+    def _merge(self, given: dict[str, Json]) -> None:
+        result = _checked(given)
+        if _size(result) > self._limit:
+            raise ValueError(f"larger than {self._limit} bytes")
+        self._reported.update(result)
+
+    def _tell(self, what: str, value: Json) -> None:
+        self._told[what] = value
+        self._news = True
+
+
+def checkpoint(given: Json, root: str) -> dict[str, Json]:
+    """What `{"checkpoint": ...}` names, as it is kept: `path` relative to the run directory `root`, and `step`.
+
+    A path alone will do. Raises ValueError for one that is not there, or not in the run directory.
     """
+    words: Mapping[str, Json] = given if isinstance(given, dict) else {"path": given}
+    path, step = words.get("path"), words.get("step")
+    if not isinstance(path, str) or not path:
+        raise ValueError("a checkpoint without a path")
+    if located(path, root) is None:
+        raise ValueError(f"the checkpoint {path[:200]!r} is not in the run directory")
+    base = os.path.realpath(root)
+    kept: dict[str, Json] = {"path": os.path.relpath(os.path.realpath(os.path.join(base, path)), base)}
+    if _is_number(step):
+        kept["step"] = step
+    _size(kept)
+    return kept
+
+
+def located(path: str, root: str) -> str | None:
+    """Where the checkpoint `path` is in the run directory; None if it is not there, or elsewhere (R18)."""
     try:
-        data, whole = plainfile.read_end(path, READ)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise Unreadable(error.strerror or str(error), {}) from None
-    if not whole:
-        data = data.partition(b"\n")[2]
-    return parse(data.removeprefix(first_line), limit)
+        base = os.path.realpath(root)
+        full = os.path.realpath(os.path.join(base, path))
+        return full if full.startswith(f"{base}/") and os.path.exists(full) else None
+    except (OSError, ValueError):  # a name that no file system takes
+        return None
 
 
-def parse(data: bytes, limit: int) -> dict[str, Json]:
-    """The merged result of the text of a report. Raises Unreadable, which names the first bad line."""
-    text = data.decode("utf-8", "replace")
-    result: dict[str, Json] = {}
-    problem = ""
-    at = _skip(text, 0)
-    while at < len(text):
-        try:
-            value, end = _DECODER.raw_decode(text, at)
-            _check(value, limit)
-            result.update(_result_of(value))
-        except (ValueError, RecursionError) as error:
-            spot = error.pos if isinstance(error, json.JSONDecodeError) else at
-            problem = problem or f"line {text.count(chr(10), 0, spot) + 1}: {_reason(error)}"
-            end = text.find("\n", at)
-            end = len(text) if end < 0 else end
-        at = _skip(text, end)
-    if _size(result) > limit:
-        raise Unreadable(problem or f"larger than {limit} bytes", {})
-    if problem:
-        raise Unreadable(problem, result)
-    return result
+def _is_number(value: Json) -> bool:
+    """True for a finite number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
 
 
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
-        at += 1
-    return at
+def _progress(value: Json) -> float:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise ValueError("progress is not a number from 0 to 1")
+    return float(value)
 
 
-def _result_of(value: Json) -> dict[str, Json]:
-    if not isinstance(value, dict):
-        raise ValueError(f"not an object but {type(value).__name__}")
-    if not RESERVED.issuperset(value):
-        return value
-    given = value.get("result", {})
-    return given if isinstance(given, dict) else {"result": given}
+def _status(value: Json) -> str:
+    if not isinstance(value, str):
+        raise ValueError("status is no text")
+    _size(value)
+    return value[:STATUS]
 
 
-def _check(value: Json, limit: int, depth: int = 0) -> None:
+def _checked(value: Json, depth: int = 0) -> Json:
+    """`value` with infinities, which a number too large to be one has become, as text."""
     if depth > DEPTH:
         raise ValueError(f"nested deeper than {DEPTH}")
-    if isinstance(value, (dict, list)):
-        for item in value.values() if isinstance(value, dict) else value:
-            _check(item, limit, depth + 1)
-    if depth == 0 and _size(value) > limit:
-        raise ValueError(f"larger than {limit} bytes")
+    if isinstance(value, dict):
+        return {name: _checked(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_checked(item, depth + 1) for item in value]
+    return str(value) if isinstance(value, float) and value - value != 0 else value
 
 
 def _size(value: Json) -> int:
     """Bytes of the value as JSON. A lone surrogate, which no terminal and no Redis client can take, is a ValueError."""
     return len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg
-    if isinstance(error, UnicodeEncodeError):
-        return "a lone surrogate"
-    return "nested too deep" if isinstance(error, RecursionError) else str(error)

@@ -5,7 +5,7 @@
 -- What cannot be a job of ours leaves the queue and is quarantined; it stops nobody (R12).
 -- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle exs:offers
 --   exs:quarantine exs:astray exs:drained
--- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at}
+-- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at, ck}
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local pools, devices, memory, only = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local worker = RQ_WORKER .. slot
@@ -16,10 +16,10 @@ local at = iso(now)
 local junk = 1000
 
 local function read(id)
-  return redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'ra', 'an', 'ix', 'nm', 'pr', 'pt', 'sp', 'cm', 'fo', 'created_at', 'at')
+  return redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'ra', 'an', 'ix', 'nm', 'pr', 'pt', 'sp', 'cm', 'fo', 'created_at', 'at', 'ck')
 end
 local function answer(id, f, nth)
-  return {id, attempt, nth, experiment_of(f[2]), f[5], f[6], f[7], f[8], f[9], f[10] or '', f[11] or '', f[12]}
+  return {id, attempt, nth, experiment_of(f[2]), f[5], f[6], f[7], f[8], f[9], f[10] or '', f[11] or '', f[12], f[14] or ''}
 end
 
 local held = redis.call('HMGET', worker, 'exs_at', 'current_job', 'queues', 'last_heartbeat')
@@ -50,7 +50,7 @@ local function lease_to(id, f, nth)
   redis.call('HSET', job, 'st', 'RUNNING', 'status', 'started', 'at', attempt, 'worker_name', slot, 'started_at', at,
     'nd', ARGV[3], 'bt', ARGV[4], 'gp', devices, 'an', nth)
   if nth > 1 then
-    redis.call('HDEL', job, 'ended_at', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'description', 'rm', 'lx', 'dr', 'lg')
+    redis.call('HDEL', job, 'ended_at', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'description', 'rm', 'lx', 'dr', 'lg', 'pg', 'ss')
   end
   redis.pcall('ZADD', RQ_WIP .. f[2], '+inf', id .. ':' .. attempt)
   redis.call('HSET', worker, 'state', 'busy', 'current_job', id, 'exs_at', attempt)

@@ -1,6 +1,6 @@
---@ time number list ready state segments
+--@ time number list ready state segments metrics
 -- remove(id1, ...) -> {removed, running, missing}: forgets jobs that nobody holds; held ones stay.
--- keys: rq:job rq:* registries exs:points exs:jobs exs:attempts exs:exp exs:ready
+-- keys: rq:job rq:* registries exs:points exs:jobs exs:attempts exs:metrics exs:series exs:exp exs:ready
 local removed, running, missing = 0, 0, 0
 local touched, segments = {}, {}
 redis.call('DEL', NONE) -- see renew: what frees memory must pass when it is full
@@ -23,6 +23,7 @@ local function forget(job)
   count(name, 'jobs', -1)
   redis.call('DEL', RQ_JOB .. job.id, ATTEMPTS .. job.id, RQ_RESULTS .. job.id)
   redis.call('ZREM', QUARANTINE, job.id)
+  forget_metrics(job.id)
 end
 for i = 1, #ARGV do
   local job = load(ARGV[i])

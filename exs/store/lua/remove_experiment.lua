@@ -1,8 +1,8 @@
---@ time number ready segments
+--@ time number ready segments metrics
 -- remove_experiment(name, from, limit) -> -1 removed | -2 jobs are left | the index from which to look on: forgets an
 -- experiment that has no jobs any more. RQ's tools can delete a job without our count: only jobs that are there keep it,
 -- and `limit` places are looked at per call.
--- keys: exs:exp exs:queues exs:spec exs:jobs exs:points exs:experiments exs:ids exs:order exs:last exs:ready rq:*
+-- keys: exs:exp exs:queues exs:spec exs:jobs exs:points exs:metrics exs:series exs:experiments exs:ids exs:order exs:last exs:ready rq:*
 local name, from, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local e = redis.call('HMGET', EXPERIMENT .. name, 'jobs', 'id', 'pool')
 if redis.call('EXISTS', EXPERIMENT .. name) == 0 then return -1 end
@@ -15,7 +15,10 @@ if number(e[1]) > 0 then
       local ids = redis.call('LRANGE', segment.key, first, first + limit - 1)
       for _, id in ipairs(ids) do
         if id ~= '' and redis.call('TYPE', RQ_JOB .. id).ok == 'hash' then return -2 end
-        if id ~= '' then redis.call('DEL', ATTEMPTS .. id, RQ_RESULTS .. id) end
+        if id ~= '' then
+          redis.call('DEL', ATTEMPTS .. id, RQ_RESULTS .. id)
+          forget_metrics(id)
+        end
       end
       return segment.base + first + #ids
     end

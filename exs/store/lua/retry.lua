@@ -1,7 +1,7 @@
 --@ time number list ready state attempt
 -- retry(force, id1, ...) -> {queued, already, kept, missing}
 -- CRASHED and CANCELED jobs are queued again with their retries and crash budget restored; DONE and PRUNED ones only
--- with force, which also runs the commands that succeeded. Ids are taken from the last, so that order is kept.
+-- with force, which also runs the commands that succeeded, from their beginning. Ids are taken from the last, so that order is kept.
 -- keys: rq:job rq:finished|failed|canceled rq:queue exs:attempts exs:exp exs:ready
 local force = ARGV[1] == '1'
 local now = now_ms()
@@ -17,7 +17,10 @@ for i = #ARGV, 2, -1 do
     kept = kept + 1
   else
     revive(job)
-    if force then redis.call('HSET', RQ_JOB .. job.id, 'fo', 1) end
+    if force then
+      redis.call('HSET', RQ_JOB .. job.id, 'fo', 1)
+      redis.call('HDEL', RQ_JOB .. job.id, 'ck')
+    end
     requeue(job, now)
     touched[job.exp] = true
     queued = queued + 1

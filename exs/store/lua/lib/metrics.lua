@@ -1,0 +1,6 @@
+-- The metrics of a job: what is known of each, and its points.
+local function forget_metrics(id)
+  local names = redis.pcall('HKEYS', METRICS .. id)
+  for _, name in ipairs(names.err and {} or names) do redis.call('DEL', SERIES .. id .. ':' .. name) end
+  redis.call('DEL', METRICS .. id)
+end
