@@ -13,6 +13,8 @@ from typing import Any
 
 DEFAULT_POOL = "default"
 DEFAULT_PRIORITY = 42
+#: The highest weight of an experiment in a fair-share pool; every one is above 0, and 1 if nothing is said.
+WEIGHT_MOST = 1e6
 
 Json = Any  #: what strict JSON can hold: None, bool, int, finite float, str, list, dict with str keys
 Params = Mapping[str, Json]  #: trial parameters: name -> value, in the order in which they were written
@@ -29,6 +31,13 @@ class JobState(str, Enum):
     PRUNED = "PRUNED"
     CRASHED = "CRASHED"
     CANCELED = "CANCELED"
+
+
+class Scheduler(str, Enum):
+    """How a pool chooses whose job is next."""
+
+    PRIORITY = "priority"  #: the lowest priority number, then the place in the queue
+    FAIR_SHARE = "fair_share"  #: the experiment with the fewest slots by its weight and demand
 
 
 _S = JobState

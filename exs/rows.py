@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from exs.model import JobState, Json, Params
+from exs.model import JobState, Json, Params, Scheduler
 
 #: What tells the processes of one slot apart, at the end of its name.
 _PROCESS = re.compile(r"@[0-9a-f]+\Z")
@@ -94,6 +94,8 @@ class ExperimentRow:
     committed: bool = True
     max_running: int | None = None
     spec: str = ""  #: digest of the Spec pushed last, "" if there is none
+    weight: float = 1.0  #: in a fair-share pool
+    preemptible: bool = True
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,19 @@ class SlotRow:
     def lasting(self) -> str:
         """What it is called at every start of its worker: `gpu01:gpu0`."""
         return _PROCESS.sub("", self.name)
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """How the jobs of a pool are scheduled.
+
+    `preemption`: jobs that run may be stopped for ones that are better placed. `backfill`: worse placed jobs may pass
+    one that waits for slots to come free.
+    """
+
+    scheduler: Scheduler = Scheduler.PRIORITY
+    preemption: bool = False
+    backfill: bool = False
 
 
 @dataclass(frozen=True)

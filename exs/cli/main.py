@@ -51,6 +51,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "worker": ("worker", "Work on queued jobs with this machine's GPUs or CPUs."),
         "drain": ("drain", "Give a node or slot no more jobs."),
         "enable": ("enable", "Let a drained node or slot take jobs again."),
+        "pool": ("pool", "Pools of workers: list, show, choose how each schedules."),
         "server": ("server", "This user's embedded Redis: start, stop, status, url."),
         "doctor": ("doctor", "What is wrong with Redis, this machine, the queue; what to type."),
     },

@@ -14,7 +14,7 @@ from exs.cli.output import forms, show_json
 from exs.cli.session import check_pool, note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError
-from exs.model import DEFAULT_PRIORITY, JobState, NewJob
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob
 from exs.rows import Pushed
 from exs.sweep.model import Sweep
 from exs.view.pushed import record, summary
@@ -44,14 +44,14 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         if request.file is None:
             raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
         store = open_store()
-        pushed, facts = push_one(store, request.file, pairs), {}
+        pushed, facts, serving = push_one(store, request.file, pairs), {}, None
     else:
         sweep = read_sweep(request)
         sweep = replace(sweep, priority=priority or sweep.priority)
         if pool is not None:
             sweep.pool = check_pool(pool, "--pool")
         store = open_store()
-        pushed = push(store, sweep, request, into=into)
+        pushed, serving = push(store, sweep, request, into=into), None if into else sweep.pool
         for line in sweep.notes:
             note(line)
         facts = {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes}
@@ -61,7 +61,7 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
         ids = store.ids(pushed.experiment)
         put(map(safe, ids[len(ids) - pushed.new :]))
     else:
-        put([summary("pushed", pushed, out_screen()), *_next(store, pushed)])
+        put([summary("pushed", pushed, out_screen()), *_next(store, pushed, serving)])
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
     if (pushed.new or pushed.forced) and store.on_disk() is False:
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
@@ -90,6 +90,8 @@ def push(
         retries=sweep.retries,
         max_running=sweep.max_running,
         lost_after=sweep.lost_after,
+        weight=sweep.weight,
+        preemptible=sweep.preemptible,
         again=(*again, JobState.DONE, JobState.PRUNED) if request.force else tuple(again),
         on_busy=lambda: note(f"another push of {sweep.name} is under way or was broken off; waiting for it"),
     )
@@ -103,11 +105,15 @@ def compared(pushed: Pushed, sweep: Sweep, request: Request) -> Pushed:
     return replace(pushed, duplicates=sweep.duplicates, gone=0 if part else pushed.gone)
 
 
-def _next(store: Store, pushed: Pushed) -> Iterator[str]:
-    """What one types after a push."""
+def _next(store: Store, pushed: Pushed, pool: str | None) -> Iterator[str]:
+    """What one types after a push; `pool` is where it waits, if that is known."""
     name = safe(pushed.experiment)
     yield f"  look  exs list -t {name}"
     if pushed.new or pushed.queued or pushed.forced:
         yield f"  wait  exs wait {name}"
-        if not any(row.state in ("busy", "idle") for row in store.workers()):
-            yield "  work  exs worker        (no worker is running yet)"
+        workers = [row for row in store.workers() if row.state in ("busy", "idle")]
+        option = f" --pool {safe(pool)}" if pool not in (None, DEFAULT_POOL) else ""
+        if not workers:
+            yield f"  work  exs worker{option}        (no worker is running yet)"
+        elif pool is not None and not any(pool in row.pools for row in workers):
+            yield f"  work  exs worker{option}        (no worker serves the pool {safe(pool)})"

@@ -100,10 +100,14 @@ STAGES = "exs:stages"
 ORDER = "exs:order:"
 #: string: the last position given out. Written and read by push and update.
 POSITION = "exs:position"
-#: hash per pool: scheduler, `fair_share` where slots are shared by weight. Read by update and queue.
+#: set: the pools that were set. Written by pool_set; read by lists of pools.
+POOLS = "exs:pools"
+#: hash per pool (`POOL_FIELDS`): how its jobs are scheduled; absent for the defaults. Written by pool_set; read by
+#: sync, update, queue and lists of pools.
 POOL = "exs:pool:"
-#: zset per pool and shape, as it is there (`shape_in_pools`): QUEUE -> order * 128 + queue number. Only queues from
-#: which a job can be claimed now. Written by sync and claim; read by claim.
+#: zset per pool and shape, as it is there (`shape_in_pools`): QUEUE -> order * 128 + queue number; in a fair-share pool
+#: its share, below 2^45 (score_of in lib/share.lua). Only queues from which a job can be claimed now. Written by sync
+#: and claim; read by claim.
 READY = "exs:ready:"
 #: set per pool: shapes that have a ready queue. Written with them; what claim looks through.
 SHAPES = "exs:shapes:"
@@ -256,7 +260,6 @@ EXPERIMENT_FIELDS = {
     "pushed_priority": "the priority of the last push that named another one",
     "pushed_pool": "the pool that the last push named, once update has moved it to another",
     "pushed_max": "`max` as the last push said it, '' for no limit, once update has set another",
-    "weight": "its share of the slots of a fair-share pool beside others'; absent for 1",
     "created": "ms",
     "spec": "digest of the Spec pushed last",
     "jobs": "jobs that exist",
@@ -266,6 +269,10 @@ EXPERIMENT_FIELDS = {
     "s:K": "first index of segment K",
     "running": "jobs held",
     "max": "most that may run at once; absent for no limit",
+    "weight": "its weight in a fair-share pool; absent for 1",
+    "pushed_weight": "the weight of the last push that named another one",
+    "fair": "1 while it stands ready in a fair-share pool",
+    "preemptible": "0 when its jobs may not be stopped for others",
     "retries": "attempts after the first",
     "lost": "lost_after in ms; absent for the default",
     "paused": "1 while paused",
@@ -278,6 +285,13 @@ EXPERIMENT_FIELDS = {
     "deferred": "jobs PAUSED",
     "astray": "jobs that stand nowhere and could not be put back",
     "archived": "1 once archived",
+}
+
+#: Fields of exs:pool:POOL.
+POOL_FIELDS = {
+    "scheduler": "priority (also when absent) or fair_share",
+    "preemption": "on or off (also when absent): may jobs that run be stopped for ones that are better placed",
+    "backfill": "on or off (also when absent): may worse placed jobs pass one that waits for slots",
 }
 
 _CONSTANTS = {

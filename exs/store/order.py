@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from exs.errors import InputError, NotFound
-from exs.model import DEFAULT_POOL, Update
+from exs.model import DEFAULT_POOL, WEIGHT_MOST, Update
 from exs.paths import checked_name
 from exs.rows import Change, PoolQueue, QueueRow
 from exs.store.base import Base
 from exs.store.records import pairs, plain, text
-from exs.store.rows import whole
+from exs.store.rows import weight, whole
 
 #: Experiments per script call: about 2 ms of Redis.
 _LOOKED = 100
 #: Operations of one update, which is one script: about 5 ms of Redis.
 MOST_UPDATES = 200
-_WEIGHT_MOST = 1e6
 _PLACES = ("ahead-of", "behind-of", "to-top")
 
 
@@ -75,7 +73,7 @@ def _row(reply: Sequence[Any]) -> QueueRow:
         user=text(f.get("user")),
         pool=text(f.get("pool")),
         priority=whole(f.get("priority")),
-        weight=_weight(f.get("weight")),
+        weight=weight(f.get("weight")),
         created_at=whole(f.get("created")) / 1000,
         acquired=acquired,
         needed=needed,
@@ -83,14 +81,6 @@ def _row(reply: Sequence[Any]) -> QueueRow:
         done=done,
         paused=f.get("paused") == b"1",
     )
-
-
-def _weight(value: bytes | None) -> float:
-    try:
-        weight = float(value) if value else 1.0
-    except ValueError:
-        return 1.0
-    return weight if math.isfinite(weight) else 1.0
 
 
 def _word(value: Any) -> str:
@@ -124,10 +114,10 @@ def _priority(value: str) -> str | None:
 
 def _share(value: str) -> str | None:
     try:
-        weight = float(value)
+        share = float(value)
     except ValueError:
         return None
-    return f"{weight:.15g}" if 0 < weight <= _WEIGHT_MOST else None
+    return f"{share:.15g}" if 0 < share <= WEIGHT_MOST else None
 
 
 def _slots(value: str) -> str | None:
@@ -147,7 +137,7 @@ def _flag(value: str) -> str | None:
 #: Operation -> what its value must be in words, and what makes it the script's.
 _VALUES: Mapping[str, tuple[str, Callable[[str], str | None]]] = {
     "priority": ("a whole number from 1 to 99, lower runs first", _priority),
-    "weight": (f"a number above 0, at most {_WEIGHT_MOST:,.0f}", _share),
+    "weight": (f"a number above 0, at most {WEIGHT_MOST:,.0f}", _share),
     "resource-pool": ("the name of a pool", _anchor),
     "max-slots": ("a whole number from 1, or none", _slots),
     "ahead-of": ("another experiment", _anchor),

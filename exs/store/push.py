@@ -109,6 +109,8 @@ class Producers(Base):
         retries: int = 0,
         max_running: int | None = None,
         lost_after: float | None = None,
+        weight: float | None = None,
+        preemptible: bool = True,
         kind: str = "run",
         again: Collection[JobState] = (),
         add: bool = False,
@@ -116,6 +118,8 @@ class Producers(Base):
     ) -> Pushed:
         """Queue the jobs whose points the experiment does not have yet; all of them or none.
 
+        `weight`: of its share in a fair-share pool, above 0; None leaves it. `preemptible`: False keeps its jobs
+        running whoever else waits.
         `add`: the experiment is there and keeps its pool, priority, retries and limits.
         `on_busy` is called once when it has to wait for another push of NAME, under way or broken off.
         `again`: final states whose points are queued again once the rest is in (--force: DONE and PRUNED).
@@ -129,6 +133,7 @@ class Producers(Base):
             "priority": priority, "retries": retries, "id8": secrets.token_hex(4), "spec_digest": digest,
             "spec": spec_text, "lock": STAGE_LOCK, "collect": {state.value: True for state in again} or {"": True},
             "add": add or None, "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
+            "weight": f"{weight:.15g}" if weight is not None else None, "preemptible": None if preemptible else 0,
         }  # fmt: skip
         meta = {key: value for key, value in meta.items() if value is not None}
         tally = _Tally()

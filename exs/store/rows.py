@@ -235,7 +235,18 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
         paused_by=text(f.get("paused_by")),
         max_running=whole(f["max"]) if "max" in f else None,
         spec=text(f.get("spec")),
+        weight=weight(f.get("weight")),
+        preemptible=f.get("preemptible") != b"0",
     )
+
+
+def weight(value: bytes | None) -> float:
+    """A weight as `weight_of` in Lua takes it: 1 for what is none."""
+    try:
+        found = float(value or b"1")
+    except ValueError:
+        return 1.0
+    return found if 0 < found < 2**45 else 1.0
 
 
 def slot_row(reply: Sequence[Any], now: float) -> SlotRow:

@@ -8,6 +8,7 @@
     steering    cancel  retry  remove  remove_experiment                              steer.py
                 pause  activate  pause_experiment  activate_experiment                pause.py
     order       queue  update                                                         order.py
+    pools       set_pool  pools                                                   pools.py
     repair      mend  strangers                                                       mend.py
     doctor      audit                                                                 audit.py
                 server  clock                                                         server.py
@@ -33,12 +34,15 @@ from exs.store.lease import Holders
 from exs.store.logs import Logs
 from exs.store.order import Arranging
 from exs.store.pause import Pausing
+from exs.store.pools import Pools
 from exs.store.push import Producers
 from exs.store.reports import Reports
 from exs.store.server import Inspector
 
 
-class Store(Producers, Holders, Reports, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Gpus, Logs):
+class Store(
+    Producers, Holders, Reports, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Pools, Gpus, Logs
+):
     """One connection to the queue; see the module's page for what it can do."""
 
 

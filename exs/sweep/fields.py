@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exs.errors import InputError
-from exs.model import Json
+from exs.model import WEIGHT_MOST, Json
 from exs.sweep import units
 from exs.sweep.suggest import shorten, unknown_key
 from exs.sweep.yamlfile import Document
@@ -78,6 +78,19 @@ class Fields:
         value = self.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise self.wrong(key, "a number")
+        return value
+
+    def weight(self, key: str) -> float | None:
+        """A share of a fair-share pool, relative to others'."""
+        value = self.number(key)
+        if value is not None and not 0 < value <= WEIGHT_MOST:
+            raise self.wrong(key, f"a number above 0, at most {WEIGHT_MOST:,.0f}")
+        return value
+
+    def flag(self, key: str) -> bool | None:
+        value = self.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self.wrong(key, "true or false")
         return value
 
     def items(self, key: str, *, empty: bool = False) -> list[Json] | None:

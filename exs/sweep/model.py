@@ -42,6 +42,8 @@ class Sweep:
     retries: int = 0
     max_running: int | None = None
     lost_after: float | None = None
+    weight: float | None = None
+    preemptible: bool = True
     local_slots: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     when_pushed: tuple[str, ...] = ()  #: those of `notes` that do not matter where `exs run` runs it

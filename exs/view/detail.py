@@ -130,7 +130,9 @@ class ExperimentPage:
         yield "pushed", f"{_moment(row.created_at, self.now)} by {safe(row.user)} on {safe(row.host)}"
         yield "from", safe(row.source)
         limit = f", at most {row.max_running} at a time" if row.max_running is not None else ""
-        yield "queue", f"pool {safe(row.pool)}, priority {row.priority}{limit}"
+        weight = f", weight {row.weight:g}" if row.weight != 1 else ""
+        kept = "" if row.preemptible else ", never preempted"
+        yield "queue", f"pool {safe(row.pool)}, priority {row.priority}{weight}{limit}{kept}"
         yield "retries", str(row.retries) if row.retries else ""
         for spec in self.specs:
             yield "commands", safe(", ".join(spec.commands))

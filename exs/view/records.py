@@ -84,6 +84,8 @@ def experiment(row: ExperimentRow) -> dict[str, Json]:
         "kind": row.kind,
         "pool": row.pool,
         "priority": row.priority,
+        "weight": row.weight,
+        "preemptible": row.preemptible,
         "max_running": row.max_running,
         "retries": row.retries,
         "paused": row.paused,

@@ -1,4 +1,5 @@
-"""Microseconds in Redis of claim and finish: by jobs queued, by experiments that can run, by ones that cannot."""
+"""Microseconds in Redis of claim and finish: by jobs queued, by experiments that can run, by ones that cannot, and by
+experiments that share a pool fairly."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exs.model import Claim, JobState, NewJob, Offer, Outcome, Spec
+from exs.model import Claim, JobState, NewJob, Offer, Outcome, Scheduler, Spec
 from exs.store.push import new_id
 from tests.bench.bench import ORIGIN, Bench, Queue
 from tests.bench.figures import Report
@@ -73,8 +74,18 @@ def experiments(bench: Bench, count: int, jobs: int) -> Iterator[Queue]:
         yield queue
 
 
+@contextmanager
+def sharing(bench: Bench, count: int, rounds: int) -> Iterator[Queue]:
+    """`count` experiments of a fair-share pool, all of which can run."""
+    with bench.server() as queue:
+        queue.store.set_pool("default", scheduler=Scheduler.FAIR_SHARE)
+        for n in range(count):
+            small(queue, f"exp{n}", 2 * rounds // count + 2)
+        yield queue
+
+
 def run(bench: Bench) -> Report:
-    """Jobs from 10 to 1,000,000, then experiments from 1 to 500."""
+    """Jobs from 10 to 1,000,000, then experiments from 1 to 500, then the same in a fair-share pool."""
     report = Report("claim, finish: median microseconds in Redis")
     rounds = bench.size(ROUNDS, 60)
     first: Pair | None = None
@@ -93,6 +104,10 @@ def run(bench: Bench) -> Report:
         with experiments(bench, count, rounds + 1) as queue:
             pair = Pair(queue, rounds)
         _add(report, f"{count} experiments", pair, first or pair)
+    for count in (1, 30) if bench.quick else (1, 100, 500):
+        with sharing(bench, count, rounds) as queue:
+            pair = Pair(queue, rounds)
+        _add(report, f"{count} experiments in a fair-share pool", pair, first or pair)
     report.notes.append("of any three experiments one can run, one is full, one is paused; the goal is flat")
     return report
 

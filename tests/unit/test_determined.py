@@ -67,7 +67,7 @@ bind_mounts: [{host_path: /x, container_path: /y}]
 def test_a_grid_experiment_is_taken_as_it_is(load: Any) -> None:
     sweep = load(MNIST)
     assert (sweep.name, sweep.dialect, sweep.pool, sweep.priority) == ("mnist_pytorch_grid", "Determined", "a100", 10)
-    assert (sweep.retries, sweep.max_running, sweep.count) == (1, 4, 6)
+    assert (sweep.retries, sweep.max_running, sweep.count, sweep.weight) == (1, 4, 6, 3)
     assert sweep.spec.grace == 600.0
     assert sweep.spec.env == {"MODE": "fast", "URL": "a=b c", "EXS_SEED": "77"}
     found = jobs(sweep)
@@ -86,8 +86,7 @@ def test_a_grid_experiment_is_taken_as_it_is(load: Any) -> None:
 
 def test_one_line_says_which_keys_are_not_used(load: Any) -> None:
     assert load(MNIST).notes == [
-        "not used by exs: description, labels, data, bind_mounts, searcher.max_length, resources.weight, "
-        "environment.image"
+        "not used by exs: description, labels, data, bind_mounts, searcher.max_length, environment.image"
     ]
     assert load("entrypoint: x\nsearcher: {name: single, metric: loss}").notes == []
 

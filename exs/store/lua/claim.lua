@@ -87,7 +87,8 @@ while not suspended and junk > 0 do
     local nth = number(f[4]) + 1
     lease_to(id, f, nth)
     count(name, 'running', 1)
-    if e[2] and running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(name)
+    if from.score < FAIR then sync(name, true)
+    elseif e[2] and running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(name)
     elseif redis.call('EXISTS', RQ_QUEUE .. from.queue) == 0 then unset_ready(from.pool, from.shape, from.queue) end
     for p in string.gmatch(pools, '[^,]+') do redis.call('ZREM', IDLE .. p .. ':' .. offer, slot) end
     announce()

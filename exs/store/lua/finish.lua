@@ -15,7 +15,7 @@ if not REGISTRY[o.state] or not allowed(job, o.state) then return redis.error_re
 local now = now_ms()
 local f = outcome_fields(job, o, attempt, now, ARGV[5], ARGV[6])
 local running = leave(job) -- its first write frees, see renew: those below pass on a full server
-local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'retries', 'max')
+local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'retries', 'max', 'fair')
 local planned = job.wn and redis.call('HEXISTS', RQ_JOB .. id, 'ed') == 1
 if planned then
   redis.call('HSET', RQ_JOB .. id, unpack(f))
@@ -33,7 +33,9 @@ elseif o.state == 'CRASHED' and job.rt < number(e[1]) then
 else
   enter(job, o.state, now, f)
 end
-if planned or running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(job.exp) end -- below max_running nothing has changed
+-- Below max_running nothing has changed but the share of a pool.
+local changed = planned or running + 1 >= (whole(e[2]) or 2 ^ 53)
+if changed or e[3] then sync(job.exp, not changed) end
 
 free_slot(slot, attempt, o.state == 'CRASHED' and 'failed_job_count' or 'successful_job_count', tonumber(o.seconds) or 0)
 return 'ours'

@@ -29,8 +29,8 @@ _UNUSED = (
     "min_checkpoint_period optimizations tensorboard_storage debug internal perform_initial_validation security"
 )
 UNUSED = tuple(_UNUSED.split())
-RESOURCES = ("slots_per_trial", "max_slots", "priority", "resource_pool")
-UNUSED_RESOURCES = ("weight", "is_single_node", "shm_size", "devices", "native_parallel", "agent_label")
+RESOURCES = ("slots_per_trial", "max_slots", "priority", "resource_pool", "weight")
+UNUSED_RESOURCES = ("is_single_node", "shm_size", "devices", "native_parallel", "agent_label")
 _ENVIRONMENT = "image pod_spec registry_auth add_capabilities drop_capabilities force_pull_image ports proxy_ports"
 UNUSED_ENVIRONMENT = tuple(_ENVIRONMENT.split())
 SEARCHERS = ("single", "grid", "random")
@@ -81,6 +81,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
         pool=pool(needs, "resource_pool", context.limits),
         priority=needs.integer("priority", 1, 99) or DEFAULT_PRIORITY,
         retries=MAX_RESTARTS if restarts is None else restarts,
+        weight=needs.weight("weight"),
         max_running=_max_running(needs, fields.section("searcher"), slots),
         notes=notes,
     )

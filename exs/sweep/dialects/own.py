@@ -21,7 +21,7 @@ from exs.sweep.yamlfile import Document
 
 _KEYS = (
     "name command commands params zip exclude samples sample_seed repeat resources priority retries timeout "
-    "grace lost_after max_running env output metrics"
+    "grace lost_after max_running env output metrics weight preemptible"
 )
 KEYS = tuple(_KEYS.split())
 #: What a `command` without a name is called, in logs and stat.json.
@@ -67,6 +67,8 @@ def read(documents: list[Document], context: Context) -> Sweep:
         retries=fields.integer("retries", 0) or 0,
         max_running=fields.integer("max_running", 1),
         lost_after=fields.duration("lost_after"),
+        weight=fields.weight("weight"),
+        preemptible=fields.flag("preemptible") is not False,
         notes=_orphans(commands, found),
     )
 

@@ -27,6 +27,12 @@ local function limit_running(m, key)
   if m.max then redis.call('HSET', key, 'max', m.max) else redis.call('HDEL', key, 'max') end
 end
 
+-- What `update` set meanwhile stays until a push says another weight than the last one did.
+local function weigh(m, key)
+  if not m.weight or redis.call('HGET', key, 'pushed_weight') == m.weight then return end
+  redis.call('HSET', key, 'weight', m.weight, 'pushed_weight', m.weight)
+end
+
 local function commit(m, place, now)
   local key = EXPERIMENT .. m.name
   local new = redis.call('EXISTS', key) == 0
@@ -35,7 +41,10 @@ local function commit(m, place, now)
     arrange(m, key, new)
     limit_running(m, key)
     redis.call('HSET', key, 'retries', m.retries)
-    if m.lost then redis.call('HSET', key, 'lost', m.lost) else redis.call('HDEL', key, 'lost') end
+    weigh(m, key)
+    for _, name in ipairs({'lost', 'preemptible'}) do
+      if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
+    end
   end
   redis.call('HSET', key, 'next', place.base + place.count, 'queues', place.queues)
   if place.count > 0 then

@@ -10,9 +10,16 @@ local function head_index(queue)
   return type(id) == 'string' and index_of(id) or 0
 end
 
+-- Scores of a fair-share pool and of another one say nothing of each other: the pool that the slot names first goes first.
 local function better(a, b)
-  if not b or math.floor(a.score / 128) ~= math.floor(b.score / 128) then return not b or a.score < b.score end
-  return head_index(a.queue) < head_index(b.queue)
+  if not b then return true end
+  local fair = math.min(a.score, b.score) < FAIR
+  if fair and a.pool ~= b.pool then return false end
+  local same
+  if fair then same = experiment_of(a.queue) == experiment_of(b.queue)
+  else same = math.floor(a.score / 128) == math.floor(b.score / 128) end
+  if same then return head_index(a.queue) < head_index(b.queue) end
+  return a.score < b.score
 end
 
 -- Where a queue of `name` may stand ready for a slot of these pools: pairs of pool and shape.
