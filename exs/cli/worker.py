@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from exs.cli import session
 from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL
+
+if TYPE_CHECKING:
+    from exs_worker.terms import Terms
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -24,6 +28,10 @@ from exs.model import DEFAULT_POOL
 @click.option("--workdir", default="", metavar="DIR", help="Run every job in DIR instead of where it was pushed from.")
 @click.option("--node", default="", metavar="NAME", help="Name of this machine in lists. [default: its host name]")
 @click.option("--share-gpus", is_flag=True, help="Use a GPU though processes of others compute on it.")
+@click.option("--until", default="", metavar="08:00", help="Take no job after this local time, and leave.")
+@click.option("--grace", metavar="10m", help="With --until: what still runs that much later goes back to its place.")
+@click.option("--idle-exit", metavar="10m", help="Leave when no slot has had a job for so long.")
+@click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="Begin N jobs in all, never more, and leave.")
 @click.option("--insecure", is_flag=True, help="Serve a Redis that anybody on the network can write to.")
 @click.pass_context
 def command(
@@ -37,15 +45,21 @@ def command(
     workdir: str,
     node: str,
     share_gpus: bool,
+    until: str,
+    grace: str | None,
+    idle_exit: str | None,
+    max_jobs: int | None,
     insecure: bool,
 ) -> None:
     """Run jobs on this machine: one slot per GPU, until told to stop.
 
     The first Ctrl-C or SIGTERM finishes running jobs and takes no more; a second one hands them back to the queue.
+    --until, --idle-exit and --max-jobs end it in the same way, whichever comes first, with exit code 0.
     Without an option: every GPU of the machine, or one slot without a GPU where there is none.
     """
     if context.invoked_subcommand is not None:
         return
+    terms = _terms(until, grace, idle_exit, max_jobs)
     from exs.store.store import open_store
     from exs_worker import serve
     from exs_worker.devices import discover
@@ -65,7 +79,24 @@ def command(
     for pool in pools:
         session.check_pool(pool, "--pool")
     context.exit(
-        serve.serve(settings, plans, pools or (DEFAULT_POOL,), only=only, workdir=workdir, share_gpus=share_gpus)
+        serve.serve(
+            settings, plans, pools or (DEFAULT_POOL,), only=only, workdir=workdir, share_gpus=share_gpus, terms=terms
+        )
+    )
+
+
+def _terms(until: str, grace: str | None, idle_exit: str | None, max_jobs: int | None) -> Terms:
+    from exs.cli.moment import moment
+    from exs.sweep.units import duration
+    from exs_worker.terms import Terms
+
+    if grace is not None and not until:
+        raise click.UsageError("--grace says how long after --until a job may run: give --until too.")
+    return Terms(
+        until=moment(until, "--until") if until else 0.0,
+        grace=None if grace is None else duration(grace, "--grace"),
+        idle_exit=0.0 if idle_exit is None else duration(idle_exit, "--idle-exit"),
+        max_jobs=max_jobs or 0,
     )
 
 

@@ -221,6 +221,7 @@ WORKER_FIELDS = {
     "exs_only": "the experiment of which alone it takes jobs",
     "exs_start": "start of its process in clock ticks after boot",
     "exs_version": "of exs",
+    "exs_terms": "when it leaves, JSON {until, grace, idle_exit, max_jobs}: epoch and other seconds; absent for never",
     "exs_at": "attempt that it runs; absent when it has none",
     "exs_offer": "with which offer it waited last",
 }

@@ -126,6 +126,10 @@ class Holders(Menders):
         self._mend_drifted(reply)
         return int(reply[1]), records.text(reply[3])
 
+    def woken(self, offer: Offer, seconds: float) -> bool:
+        """Wait for a token that wakes this slot, at most `seconds`; True if one came."""
+        return self._blpop(keys.WAKE + offer.slot, seconds) is not None
+
     def claim_when_woken(self, offer: Offer, attempt: str, seconds: float) -> Claim | None:
         """`claim` as soon as a token wakes this slot, at the latest after `seconds`, in one round trip.
 

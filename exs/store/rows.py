@@ -254,6 +254,7 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
     name, flat, queue, index, _, started, place, drained = reply
     f = pairs(flat)
     drain = drain_from(text(place), drained) if place else None
+    terms = _terms(f.get("exs_terms"))
     state = text(f.get("state"))
     seen = max(0.0, now - iso_seconds(f.get("last_heartbeat")))
     return SlotRow(
@@ -276,8 +277,20 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         memory=whole(f.get("exs_memory")),
         only=text(f.get("exs_only")),
         job_started_at=iso_seconds(started),
+        until=terms.get("until", 0.0),
+        idle_exit=terms.get("idle_exit", 0.0),
+        max_jobs=int(terms.get("max_jobs", 0)),
         drain=drain,
     )
+
+
+def _terms(record: bytes | None) -> dict[str, float]:
+    """When a worker leaves; what cannot be read is left out."""
+    try:
+        f = _mapping(record, "exs_terms")
+    except BrokenRecord:
+        return {}
+    return {name: value for name, value in f.items() if isinstance(value, (int, float)) and abs(value) <= _LARGEST}
 
 
 def drain_from(place: str, record: bytes) -> Drain:

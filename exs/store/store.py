@@ -2,7 +2,7 @@
 
     producers   push  plan  discard_stage                                             push.py
     holders     node_up  forgot  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
-                release  release_unknown  claim_when_woken  reap                      lease.py
+                release  release_unknown  woken  claim_when_woken  reap               lease.py
     reports     report                                                            reports.py
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     steering    cancel  retry  remove  remove_experiment                              steer.py

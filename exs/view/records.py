@@ -114,6 +114,9 @@ def slot(row: SlotRow, now: float) -> dict[str, Json]:
         "done": row.done,
         "failed": row.failed,
         "version": row.version or None,
+        "until": iso(row.until),
+        "idle_exit": row.idle_exit or None,
+        "max_jobs": row.max_jobs or None,
         "drain": None if row.drain is None else drain(row.drain),
     }
 

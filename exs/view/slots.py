@@ -12,7 +12,7 @@ from exs.view.experiments import unused_lines, workers_line
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, plain
 from exs.view.text import safe
-from exs.view.when import ago, duration, until
+from exs.view.when import ago, clock_of_day, duration, until
 
 _STATE_STYLE = {
     "busy": "cyan",
@@ -83,6 +83,12 @@ class SlotTable:
         notes = [f"no contact {duration(row.seen_ago)}"] if row.seen_ago > self.quiet else []
         if row.drain is not None:
             notes.append(drain_line(row.drain, self.now))
+        if row.until:
+            notes.append(f"until {clock_of_day(row.until, self.now)}")
+        if row.max_jobs:
+            notes.append(f"leaves after {row.max_jobs} jobs of its worker")
+        if row.idle_exit:
+            notes.append(f"leaves when idle for {duration(row.idle_exit)}")
         return ", ".join(notes)
 
 

@@ -62,3 +62,10 @@ def utc(seconds: float) -> str:
 def clock(seconds: float) -> str:
     """`seconds` since the epoch in this machine's own time zone: `2026-11-20 14:05:09`; "-" for never."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
+
+
+def clock_of_day(seconds: float, now: float) -> str:
+    """`seconds` since the epoch in this machine's own time zone, with the date where it is not that of `now`."""
+    then, today = time.localtime(seconds), time.localtime(now)
+    same = (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M" if same else "%Y-%m-%d %H:%M", then)

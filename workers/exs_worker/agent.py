@@ -29,6 +29,7 @@ from exs_worker.leftovers import Leftovers
 from exs_worker.logserve import LogServer
 from exs_worker.seat import FIRST_WAIT, NodeConfig, Seat
 from exs_worker.spool import Spool
+from exs_worker.terms import Tenure
 
 log = logging.getLogger("exs.worker")
 
@@ -69,13 +70,15 @@ class Agent:
         self._listen()
         proctree.become_subreaper()
         janitor.start_up(self.store, self.config.node, self.config.boot, self.spool)
-        self._seats = [Seat(plan) for plan in self.config.plans]
+        self._seats = [Seat(plan, number) for number, plan in enumerate(self.config.plans)]
+        self._tenure = Tenure(self.config.terms, len(self._seats))
         self._leftovers = Leftovers(self._seats)
         self._watch_gpus()
         logs = LogServer(self.store, self.config.node, self.config.workdir)
         logs.start()
         told = 0
         while True:
+            self._stops = self._tenure.stops(self._stops)
             while told < self._stops:
                 told += 1
                 self._pass_on(told)
@@ -125,7 +128,7 @@ class Agent:
                 continue
             if found.broken and not seat.failed:
                 seat.failed = f"GPU {','.join(seat.plan.devices)} of {self.config.node} failed: {found.why}"
-                seat.process.kill()
+                seat.signal(signal.SIGKILL)
             elif not found.broken:
                 seat.leave()
 
@@ -177,6 +180,7 @@ class Agent:
 
     def _ended(self, seat: Seat, code: int) -> None:
         seat.process = None
+        self._tenure.left(seat.number)
         self._ended_slots.append(seat.name)
         ran = time.monotonic() - seat.started
         told, failed, seat.leaving, seat.failed = seat.leaving, seat.failed, False, ""
@@ -242,7 +246,7 @@ class Agent:
     def _fill(self, seat: Seat, now: float) -> None:
         errors = self._watch.errors(seat.plan) if self._watch else ()
         try:
-            seat.start(self.config, self._lifeline_read, self.environment, errors)
+            seat.start(self.config, self._lifeline_read, self.environment, errors, self._tenure.ledger)
         except OSError as error:  # a job has taken every process that we may have, or all memory: that ends with it
             seat.wait = min(seat.wait * 2, LONGEST_WAIT)
             seat.due = now + seat.wait
@@ -275,7 +279,8 @@ class Agent:
             waiting.append(self._report_at)
         if self._leftovers.any:
             waiting.append(time.monotonic() + TAKEN_WAIT)
-        return max(LOOK, min(waiting) - time.monotonic()) if waiting else 60.0
+        due = min(waiting) - time.monotonic() if waiting else 60.0
+        return max(LOOK, min(due, self._tenure.wait(self._stops)))
 
     def _sleep(self, seconds: float) -> None:
         lifeline = [self.config.lifeline] if self.config.lifeline >= 0 and not self._stops else []

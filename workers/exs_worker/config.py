@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from exs.model import Offer
+from exs_worker.terms import FOR_EVER, Ledger, Terms, Ticket
 
 #: Exit code of a slot whose GPU another process holds; the agent waits and tries again.
 EXIT_TAKEN = 75
@@ -26,7 +27,8 @@ class SlotConfig:
     """One slot. `devices`: what its jobs are pinned to; `memory`: bytes of the smallest; `locks`: names of their locks.
 
     `lifeline`: a descriptor that is closed when the agent dies. `quiet`: log only what goes wrong.
-    `gpu_errors`: uncorrected memory errors that each device had when the slot started.
+    `gpu_errors`: uncorrected memory errors that each device had when the slot started. `terms`: of its worker,
+    `ledger`: the descriptor of what its slots share for them, -1 if nothing, `seat`: which of `seats` is this slot's.
     """
 
     name: str
@@ -41,11 +43,21 @@ class SlotConfig:
     lifeline: int = -1
     quiet: bool = False
     gpu_errors: tuple[int, ...] = ()
+    terms: Terms = FOR_EVER
+    ledger: int = -1
+    seat: int = 0
+    seats: int = 1
 
     @property
     def offer(self) -> Offer:
         """What the slot asks the queue with."""
         return Offer(self.name, self.node, self.boot, self.pools, self.devices, self.memory, self.only)
+
+    @property
+    def ticket(self) -> Ticket:
+        """What the slot may take."""
+        ledger = Ledger(self.ledger, self.seats, self.terms.max_jobs) if self.ledger >= 0 else None
+        return Ticket(self.terms, ledger, self.seat)
 
     def to_word(self) -> str:
         """As one word of a command line."""
@@ -57,4 +69,5 @@ class SlotConfig:
         data: dict[str, Any] = json.loads(word)
         for name in ("pools", "devices", "locks", "gpu_errors"):
             data[name] = tuple(data[name])
+        data["terms"] = Terms(**data["terms"])
         return cls(**data)

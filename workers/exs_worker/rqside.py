@@ -10,6 +10,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
@@ -27,6 +28,7 @@ from exs.store import keys
 from exs_worker import proctree
 from exs_worker.attempt import ASKED, Attempt
 from exs_worker.config import HAND_BACK
+from exs_worker.terms import FOR_EVER, Terms
 
 log = logging.getLogger("exs.worker")
 
@@ -34,10 +36,11 @@ log = logging.getLogger("exs.worker")
 class RqSide(Worker):
     """RQ's worker as far as others see it. `leaving_early`: was it told to stop before it listened to signals?"""
 
-    def __init__(self, settings: Settings, offer: Offer, leaving_early: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, offer: Offer, leaving_early: Callable[[], bool], terms: Terms) -> None:
         self._timing = settings.timing
         self._offer = offer
         self._leaving_early = leaving_early
+        self._terms = terms
         self._running: Attempt | None = None
         self._interruptible = False
         self._hand_back = False
@@ -76,6 +79,8 @@ class RqSide(Worker):
             "exs_memory": str(self._offer.gpu_memory),
             "exs_only": self._offer.only,
         }
+        if self._terms != FOR_EVER:
+            ours["exs_terms"] = json.dumps(asdict(self._terms))
         with self.connection.pipeline() as pipe:
             pipe.hdel(self.key, "death")
             pipe.hset(self.key, mapping={**self.serialize(), **ours})

@@ -20,6 +20,7 @@ from exs_worker.node import Agents, boot_id
 from exs_worker.seat import NodeConfig
 from exs_worker.slotplan import SlotPlan
 from exs_worker.spool import Spool
+from exs_worker.terms import FOR_EVER, Terms
 
 log = logging.getLogger("exs.worker")
 
@@ -34,11 +35,12 @@ def serve(
     lifeline: int = -1,
     quiet: bool = False,
     share_gpus: bool = False,
+    terms: Terms = FOR_EVER,
 ) -> int:
     """Be the agent of this node until told to stop, or until `lifeline` is closed; returns the exit code.
 
     Raises RedisUnreachable at the start. `quiet`: say only what goes wrong. `share_gpus`: use a
-    GPU though processes of others compute on it.
+    GPU though processes of others compute on it. `terms`: leave by itself, and when.
     """
     set_up_log(quiet)
     store = open_store(settings.redis_url, settings)
@@ -46,7 +48,7 @@ def serve(
     node = store.node_up(settings.node or socket.gethostname(), boot, paths.machine_id(), os.getpid())
     settings = replace(settings, node=node)
     config = NodeConfig(
-        node, boot, pools, plans, only, os.path.abspath(workdir) if workdir else "", lifeline, quiet, share_gpus
+        node, boot, pools, plans, only, os.path.abspath(workdir) if workdir else "", lifeline, quiet, share_gpus, terms
     )
     # Slots read their settings as every command does; the URL travels in the environment, never on a command line.
     environment = {**os.environ, "EXS_REDIS_URL": settings.redis_url, "EXS_NODE": node}
@@ -54,6 +56,8 @@ def serve(
     note = agents(settings).register()
     slots = ", ".join(plan.suffix for plan in plans)
     log.info("serve %s as node=%s pool=%s%s", slots, node, ",".join(pools), f" only={only}" if only else "")
+    if terms != FOR_EVER:
+        log.info("serve %s", terms)
     if only and lifeline < 0 and not any(row.name == only for row in store.experiments()):
         log.warning("there is no experiment %s yet; its jobs are taken when it is pushed", only)
     try:

@@ -51,9 +51,10 @@ class Slot(RqSide):
         spool: Spool,
         leaving_early: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(settings, config.offer, leaving_early)
+        super().__init__(settings, config.offer, leaving_early, config.terms)
         self._store = store
         self._place = place
+        self._ticket = config.ticket
         self._specs: dict[tuple[str, str], Spec] = {}
         self._attempt_id = new_id()
         self._next: Claim | None = None
@@ -93,7 +94,7 @@ class Slot(RqSide):
         """The next job with its spec; None when asked to stop, or, in burst mode, when there is none."""
         asked = False
         while not self._stop_requested:
-            if self._next is None and not asked:
+            if self._next is None and not asked and self._may_claim():
                 self._claim()
             if self._next is not None:
                 found = self._take_next()
@@ -110,6 +111,7 @@ class Slot(RqSide):
     def execute_job(self, claim: Claim, spec: Spec | None) -> None:
         """Run one attempt and deliver its outcome, with the next claim in the same round trip."""
         self._state = WorkerStatus.BUSY
+        self._ticket.begin()
         log.debug("run job=%s attempt=%s number=%d", claim.job, claim.attempt, claim.number)
         if spec is None:
             problem = claim.problem or f"its spec {claim.spec} cannot be read"
@@ -174,7 +176,16 @@ class Slot(RqSide):
         self._contact.made()
         if self._next is not None:
             self._attempt_id = new_id()
+        else:
+            self._ticket.rest()
         return True
+
+    def _may_claim(self) -> bool:
+        """Whether the worker may take one job more. A slot of one that takes none leaves."""
+        if self._ticket.over:
+            self._stop_requested = True
+            return False
+        return self._ticket.ask()
 
     def _take_next(self) -> tuple[Claim, Spec | None] | None:
         """What was claimed, with its spec. It stays `_next` until it is taken: who leaves before gives it back."""
@@ -206,6 +217,8 @@ class Slot(RqSide):
         """`ahead`: claim the next job with it, which must then begin at once: nobody renews its lease before."""
         send = self._finish_and_claim if ahead else partial(hand_over, self._store)
         self._delivery.deliver(Spooled(claim.job, claim.attempt, self._offer, outcome), send)
+        if self._next is None:
+            self._ticket.rest()
 
     def _lose(self, claim: Claim, why: str) -> None:
         """The job crashed because its GPU did: leave, and it runs elsewhere as one that was lost with its slot."""
@@ -214,7 +227,7 @@ class Slot(RqSide):
         self._stop_requested = True
 
     def _finish_and_claim(self, item: Spooled) -> Fenced:
-        if self._stop_requested or item.outcome.requeue:
+        if self._stop_requested or item.outcome.requeue or not self._may_claim():
             return hand_over(self._store, item)
         fence, self._next = self._store.finish_and_claim(
             item.job, item.attempt, item.outcome, self._offer, self._attempt_id
@@ -234,12 +247,19 @@ class Slot(RqSide):
 
     def _wait(self) -> bool:
         """Sleep until woken, until it is time to look again, or until a signal says to leave. True if it has looked."""
-        if not self._contact.away:
-            return self._claim(min(self._timing.idle_poll, self._timing.renew))
+        poll = min(self._timing.idle_poll, self._timing.renew)
+        if not self._contact.away and not self._ticket.strict:
+            return self._claim(poll)
         self._interruptible = True
         try:
-            if not self._stop_requested:
+            if self._stop_requested:
+                pass
+            elif self._contact.away:
                 time.sleep(self._timing.reconnect)
+            else:
+                self._store.woken(self._offer, self._ticket.patience(poll))
+        except RedisUnreachable as error:
+            self._contact.lost(error)
         finally:
             self._interruptible = False
         return False
