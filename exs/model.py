@@ -266,9 +266,9 @@ class Renewed:
 class Update:
     """One change of what the queue goes by.
 
-    `target`: an experiment, by its name, its eight digits or `last`. `operation` and `value`: `priority` 1 to 99,
-    `weight` a number above 0, `resource-pool` a pool, `max-slots` a number or `none`, `ahead-of`, `behind-of` another
-    experiment of the pool, `to-top` "".
+    `target`: an experiment, by its name, its eight digits or `last`; or a job, as NAME/17 or by its id, which has a
+    place in its experiment and nothing else. `operation` and `value`: `priority` 1 to 99, `weight` a number above 0,
+    `resource-pool` a pool, `max-slots` a number or `none`, `ahead-of`, `behind-of` another one, `to-top` "".
     """
 
     target: str

@@ -200,6 +200,7 @@ class QueueRow:
     jobs: int
     done: int
     paused: bool = False
+    preemptible: bool = True
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,8 @@ class Change:
     moved: bool = False
     running: int = 0  #: jobs that go on in the pool that it left
     workers: int = 0  #: slots of the pool that it came into
+    job: str = ""  #: state of a job; LATER while it waits for its next attempt
+    first: bool = False  #: of a job: it is to stand before all that wait
 
 
 class Severity(Enum):

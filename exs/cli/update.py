@@ -36,7 +36,8 @@ def _with_operations(verb: click.Command) -> click.Command:
 def command(target: str, as_json: bool, to_top: bool, **given: str | None) -> None:
     """Change the place, the priority or the pool of an experiment (NAME, its id, or last): one thing at a time.
 
-    Works while workers take jobs. `exs queue` shows the order, update-batch makes several changes or none.
+    A job (NAME/17, or its id) is moved inside its experiment, ahead of or behind another one, or to the top. Works
+    while workers take jobs. `exs queue` shows the order, update-batch makes several changes or none.
     """
     asked = [(name.replace("_", "-"), value) for name, value in given.items() if value is not None]
     asked += [("to-top", "")] if to_top else []

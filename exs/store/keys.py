@@ -177,6 +177,7 @@ LAST = "exs:last"
 JOB_FIELDS = {
     "st": "state",
     "ix": "index in its experiment",
+    "po": "where it stands among the indices, once it was moved",
     "nm": "name of its run directory",
     "pr": "parameters, JSON",
     "pt": "point",

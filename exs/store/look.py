@@ -25,6 +25,11 @@ _SEGMENT = re.compile(r"s:\d{1,9}\Z")
 _RANGE = re.compile(r"(?P<name>[^/]+)/(?P<first>\d{1,15})(?:-(?P<last>\d{1,15}))?\Z")
 
 
+def is_beginning(word: str) -> bool:
+    """True if `word` can be the beginning of a job's id and is no whole one."""
+    return len(word) < 10 and _JOB_ID.match(word) is not None
+
+
 class Watchers(Base):
     """What lists, tables and waits read."""
 

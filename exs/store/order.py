@@ -10,7 +10,7 @@ from exs.errors import InputError, NotFound
 from exs.model import DEFAULT_POOL, WEIGHT_MOST, Update
 from exs.paths import checked_name
 from exs.rows import Change, PoolQueue, QueueRow
-from exs.store.base import Base
+from exs.store.look import Watchers, is_beginning
 from exs.store.records import pairs, plain, text
 from exs.store.rows import weight, whole
 
@@ -21,7 +21,7 @@ MOST_UPDATES = 200
 _PLACES = ("ahead-of", "behind-of", "to-top")
 
 
-class Arranging(Base):
+class Arranging(Watchers):
     """The order of the queue."""
 
     def queue(self, pool: str = DEFAULT_POOL) -> PoolQueue:
@@ -51,11 +51,20 @@ class Arranging(Base):
             for update, value in zip(updates, values, strict=True)
             for word in (plain(update.target), update.operation, plain(value))
         ]
-        code, *found = self._call("update", *words)
-        if code != b"ok":
-            at = int(found[0]) - 1
-            raise _refusal(text(code), spelled(updates[at], values[at]), [_word(word) for word in found[1:]])
-        return [_change(reply) for reply in found]
+        while True:
+            code, *found = self._call("update", *words)
+            if code == b"ok":
+                return [_change(reply) for reply in found]
+            at, detail = int(found[0]) - 1, [_word(word) for word in found[1:]]
+            whole_id = self._completed(detail[0]) if code == b"missing" else None
+            if whole_id is None:
+                raise _refusal(text(code), spelled(updates[at], values[at]), detail)
+            words = [whole_id if word == detail[0] and place % 3 != 1 else word for place, word in enumerate(words)]
+
+    def _completed(self, word: str) -> str | None:
+        """The id of the job that begins with `word`, where that is no id yet. Raises InputError if several do."""
+        row = self._by_prefix(word) if is_beginning(word) else None
+        return row.id if row else None
 
 
 def spelled(update: Update, value: str = "") -> str:
@@ -80,6 +89,7 @@ def _row(reply: Sequence[Any]) -> QueueRow:
         jobs=whole(f.get("jobs")),
         done=done,
         paused=f.get("paused") == b"1",
+        preemptible=f.get("preemptible") != b"0",
     )
 
 
@@ -100,6 +110,8 @@ def _change(reply: Sequence[bytes]) -> Change:
         over=bool(note["over"]),
         beside=text(note.get("beside")),
         moved=bool(note.get("moved")),
+        job=text(note.get("job")),
+        first=bool(note.get("first")),
         running=whole(note.get("running")),
         workers=whole(note.get("workers")),
     )
@@ -140,8 +152,8 @@ _VALUES: Mapping[str, tuple[str, Callable[[str], str | None]]] = {
     "weight": (f"a number above 0, at most {WEIGHT_MOST:,.0f}", _share),
     "resource-pool": ("the name of a pool", _anchor),
     "max-slots": ("a whole number from 1, or none", _slots),
-    "ahead-of": ("another experiment", _anchor),
-    "behind-of": ("another experiment", _anchor),
+    "ahead-of": ("another experiment or job", _anchor),
+    "behind-of": ("another experiment or job", _anchor),
     "to-top": ("true", _flag),
 }
 OPERATIONS = tuple(_VALUES)
@@ -165,7 +177,20 @@ def _checked(update: Update, longest: int) -> str:
 
 def _refusal(code: str, what: str, found: Sequence[str]) -> InputError:
     if code == "missing":
-        return NotFound(f"{what}: there is no experiment {found[0][:80]!r}.", "exs queue and exs list show them.")
+        return NotFound(
+            f"{what}: there is no experiment or job {found[0][:80]!r}.", "exs queue and exs list show them."
+        )
+    if code == "kinds":
+        return InputError(
+            f"{what}: one is an experiment and the other a job.", "Name two experiments, or two jobs of one."
+        )
+    if code == "apart":
+        return InputError(f"{what}: {found[0]} and {found[1]} are jobs of two experiments, which are moved as a whole.")
+    if code == "whole":
+        return InputError(
+            f"{what}: that is set for a whole experiment; of a job only the place can be changed.",
+            f"exs update {found[1]}",
+        )
     if code == "scheduler":
         return InputError(
             f"{what}: pool {found[0]} shares its slots by weight and has no order.",

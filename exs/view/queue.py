@@ -61,7 +61,7 @@ class QueueTable:
             "submissionTime": iso(row.created_at),
             "username": row.user,
             "resourcePool": row.pool,
-            "isPreemptible": True,
+            "isPreemptible": row.preemptible,
             "priority": row.priority,
             "weight": row.weight,
             "entityId": row.experiment,
@@ -111,7 +111,26 @@ def _what(change: Change) -> str:
     return f"{word} {before} -> {after}" if _made(change) else f"{word} {after} already"
 
 
+#: What is said of a job that has no place to leave.
+_HAS_NONE = {
+    "RUNNING": "runs already",
+    "PAUSING": "runs still",
+    "LATER": "waits for its next attempt, and comes first then",
+}
+
+
+def _placed_job(change: Change) -> str:
+    if change.job not in ("QUEUED", "PAUSED"):
+        return _HAS_NONE.get(change.job, f"is over: {change.job}")
+    if change.first:
+        why = f": {change.beside} does not wait" if change.beside else ""
+        return f"first of its experiment{'' if change.moved else ' already'}{why}"
+    return f"{_PLACES[change.operation]} {change.beside}{'' if change.moved else ' already'}"
+
+
 def _placed(change: Change) -> str:
+    if change.job and change.subject != change.beside:
+        return _placed_job(change)
     if change.subject == change.beside:
         return "first already" if change.operation == "to-top" else "not moved: it stands where it stands"
     where = f"{_PLACES[change.operation]} {change.beside}"

@@ -101,12 +101,27 @@ def test_update_says_what_it_changed_and_what_was_so_already(exs: Exs, two: Lab)
         (("--priority", "1", "--weight", "2"), "--priority and --weight are two changes"),
         ((), "What is to change?"),
         (("--priority", "100"), "from 1 to 99"),
-        (("--ahead-of", "nobody"), "no experiment 'nobody'"),
+        (("--ahead-of", "nobody"), "no experiment or job 'nobody'"),
     ],
 )
 def test_bad_updates_are_one_sentence(exs: Exs, two: Lab, words: tuple[str, ...], said: str) -> None:
     _, err = exs.both("update", "first_job", *words, code=2)
     assert said in err
+
+
+def test_a_job_is_moved_inside_its_experiment(exs: Exs, two: Lab) -> None:
+    assert exs("update", "second_job/2", "--ahead-of", "second_job/0") == "second_job/2: ahead of second_job/0\n"
+    assert exs("update", "second_job/2", "--to-top") == "second_job/2: first of its experiment already\n"
+    exs("cancel", "first_job")
+    two.end(two.claim())
+    assert exs("update", "second_job/2", "--to-top") == "second_job/2: is over: DONE\n"
+    two.claim()
+    assert exs("update", "second_job/0", "--to-top") == "second_job/0: runs already\n"
+    assert exs("update", "second_job/1", "--behind-of", "second_job/0") == (
+        "second_job/1: first of its experiment already: second_job/0 does not wait\n"
+    )
+    _, err = exs.both("update", "second_job/1", "--priority", "3", code=2)
+    assert "of a job only the place can be changed" in err and "exs update second_job" in err
 
 
 def test_a_batch_is_made_whole_or_not_at_all(exs: Exs, lab: Lab) -> None:

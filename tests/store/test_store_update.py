@@ -259,7 +259,7 @@ class TestBatch:
             ("max-slots", "0", "from 1, or none"),
             ("max-slots", "-1", "from 1, or none"),
             ("ahead-of", "", "another experiment"),
-            ("ahead-of", "nobody", "no experiment 'nobody'"),
+            ("ahead-of", "nobody", "no experiment or job 'nobody'"),
             ("to-top", "no", "true"),
             ("colour", "red", "There are: priority, weight"),
         ],

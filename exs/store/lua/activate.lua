@@ -25,7 +25,7 @@ for i = #ARGV, 1, -1 do
     leave(job)
     redis.call('HDEL', RQ_JOB .. job.id, 'pb')
     set_queued(job, now)
-    walked = walked + insert(job.q, job.id, job.ix)
+    walked = walked + insert(job.q, job.id, job.po)
     touched[job.exp] = true
     queued = queued + 1
   elseif job.at or job.st == 'QUEUED' then

@@ -1,4 +1,4 @@
---@ time number ready order push commit
+--@ time number ready positions push commit
 -- push(meta, id1, name1, params1, point1, kind1, ...) -> {code, ...}: one batch of a push.
 -- meta (JSON): name push batch (0, 1, ...) first last into user host source kind pool priority retries max lost weight preemptible id8 spec_digest
 --   spec kinds[]{shape, commands} collect{state} lock (ms) add (leave the experiment's settings as they are).

@@ -1,4 +1,4 @@
--- One change of what the queue goes by: `planned` says whether it can be done, and `made` does it.
+-- What is to be changed of what the queue goes by, and whether it can be: `planned`.
 -- What is planned so far: NAME -> the pool in which it will stand.
 local pool_to_be = {}
 
@@ -7,6 +7,20 @@ local function named(word)
   local name = word == 'last' and redis.call('GET', LAST) or word
   if redis.call('EXISTS', EXPERIMENT .. name) == 0 then name = redis.call('HGET', IDS, name) end
   return name and redis.call('EXISTS', EXPERIMENT .. name) == 1 and name or nil
+end
+
+-- The job that a word means, and what it is called: NAME/INDEX.
+local function job_named(word)
+  local name, index = string.match(word, '^(.+)/(%d+)$')
+  local id = not name and word
+  name, index = name and named(name), index and whole(index)
+  for _, segment in ipairs(name and index and segments_of(name) or {}) do
+    if index >= segment.base then id = redis.call('LINDEX', segment.key, index - segment.base) or id end
+  end
+  local job = id and id ~= '' and load(id)
+  if not job or not committed(job) or job.st == 'BROKEN' then return nil end
+  job.label = job.exp .. '/' .. string.format('%.0f', job.ix)
+  return job
 end
 
 local function pool_of(name) return pool_to_be[name] or redis.call('HGET', EXPERIMENT .. name, 'pool') or '' end
@@ -20,9 +34,24 @@ local function slots_per_job(name)
   return most
 end
 
+local PLACES = {['ahead-of'] = 'ahead', ['behind-of'] = 'behind', ['to-top'] = 'ahead'}
+
+local function planned_job(job, operation, value)
+  if not PLACES[operation] then return nil, {'whole', job.label, job.exp} end
+  local change = {job = job, operation = operation}
+  if operation == 'to-top' then return change end
+  change.anchor = not named(value) and job_named(value)
+  if named(value) then return nil, {'kinds', value} end
+  if not change.anchor then return nil, {'missing', value} end
+  if change.anchor.exp ~= job.exp then return nil, {'apart', job.label, change.anchor.label} end
+  return change
+end
+
 -- The change, or nil and what refuses it.
 local function planned(word, operation, value)
   local name = named(word)
+  local job = not name and job_named(word)
+  if job then return planned_job(job, operation, value) end
   if not name then return nil, {'missing', word} end
   local change = {name = name, operation = operation, value = value}
   local pool = pool_of(name)
@@ -31,87 +60,14 @@ local function planned(word, operation, value)
   elseif operation == 'max-slots' and value ~= '' then
     change.slots = slots_per_job(name)
     if change.slots > tonumber(value) then return nil, {'slots', name, change.slots} end
-  elseif operation == 'ahead-of' or operation == 'behind-of' or operation == 'to-top' then
+  elseif PLACES[operation] then
     if fair(pool) then return nil, {'scheduler', pool} end
     if operation ~= 'to-top' then
       change.anchor = named(value)
-      if not change.anchor then return nil, {'missing', value} end
+      if not change.anchor then return nil, {job_named(value) and 'kinds' or 'missing', value} end
       local other = pool_of(change.anchor)
       if other ~= pool then return nil, {'elsewhere', name, pool, change.anchor, other} end
     end
   end
   return change
-end
-
--- The first experiment of a pool that is not over; the first of all if that is further down than is looked.
-local LOOKED = 1000
-local function first_of(pool)
-  local names = redis.call('ZRANGE', ORDER .. pool, 0, LOOKED - 1)
-  for _, name in ipairs(names) do
-    if unfinished(name) then return name end
-  end
-  return names[1]
-end
-
--- Each of these makes one change and returns how it was before, how it is after, and what is to be told of it.
-local function change_priority(change, pool)
-  local name = change.name
-  local before = redis.call('HGET', EXPERIMENT .. name, 'priority')
-  local score = tonumber(redis.call('ZSCORE', ORDER .. pool, name) or 1)
-  redis.call('HSET', EXPERIMENT .. name, 'priority', change.value)
-  if lane_of(score) ~= change.value * LANE then put_among(pool, name, change.value * LANE + score % LANE) end
-  return before, change.value
-end
-
-local function change_weight(change)
-  local before = redis.call('HGET', EXPERIMENT .. change.name, 'weight')
-  redis.call('HSET', EXPERIMENT .. change.name, 'weight', change.value)
-  moved[change.name] = true
-  return before or '1', change.value
-end
-
--- What runs goes on where it is; what waits is claimed in the new pool.
-local function change_pool(change, pool)
-  local name, to = change.name, change.value
-  if to == pool then return pool, pool end
-  local queues = redis.call('HGETALL', QUEUES .. name)
-  for i = 1, #queues, 2 do unset_ready(pool, queues[i + 1], queues[i]) end
-  local score = tonumber(redis.call('ZSCORE', ORDER .. pool, name) or 1)
-  redis.call('ZREM', ORDER .. pool, name)
-  redis.call('HSETNX', EXPERIMENT .. name, 'pushed_pool', pool)
-  redis.call('HSET', EXPERIMENT .. name, 'pool', to)
-  put_among(to, name, score)
-  local running = redis.call('HGET', EXPERIMENT .. name, 'running')
-  return pool, to, {'running', running or '0', 'workers', redis.call('SCARD', RQ_WORKERS .. ':' .. to)}
-end
-
-local function change_slots(change)
-  local key = EXPERIMENT .. change.name
-  local before = redis.call('HGET', key, 'max')
-  local after = change.slots and tostring(math.floor(change.value / change.slots))
-  redis.call('HSETNX', key, 'pushed_max', before or '')
-  if after then redis.call('HSET', key, 'max', after) else redis.call('HDEL', key, 'max') end
-  moved[change.name] = true
-  return before or '', after or ''
-end
-
-local function change_place(change, pool)
-  local side = change.operation == 'behind-of' and 'behind' or 'ahead'
-  local anchor = change.anchor or first_of(pool)
-  local e = redis.call('HMGET', EXPERIMENT .. change.name, 'priority')
-  local after = anchor and redis.call('HGET', EXPERIMENT .. anchor, 'priority') or e[1]
-  local is_moved = anchor and put_beside(pool, change.name, anchor, side)
-  if is_moved then redis.call('HSET', EXPERIMENT .. change.name, 'priority', after) end
-  return e[1], is_moved and after or e[1], {'beside', anchor or change.name, 'moved', is_moved and '1' or ''}
-end
-
-local CHANGES = {['priority'] = change_priority, ['weight'] = change_weight, ['resource-pool'] = change_pool,
-  ['max-slots'] = change_slots, ['ahead-of'] = change_place, ['behind-of'] = change_place, ['to-top'] = change_place}
-
--- {experiment, operation, before, after, note, its value, ...}
-local function made(change)
-  local pool = redis.call('HGET', EXPERIMENT .. change.name, 'pool') or ''
-  local before, after, notes = CHANGES[change.operation](change, pool)
-  return {change.name, change.operation, before or '', after or '', 'pool', pool, 'over', unfinished(change.name) and '' or '1',
-    'scheduler', redis.call('HGET', POOL .. pool, 'scheduler') or '', unpack(notes or {})}
 end

@@ -6,12 +6,12 @@ local REACH = 1000 -- ids at either end of a long list that are looked through f
 -- The place of a QUEUED job in its list, or nil.
 local function place_of(job)
   local key = RQ_QUEUE .. job.q
-  return halve(key, job.id, job.ix, {}) or redis.call('LPOS', key, job.id, 'MAXLEN', REACH)
+  return halve(key, job.id, job.po, {}) or redis.call('LPOS', key, job.id, 'MAXLEN', REACH)
     or redis.call('LPOS', key, job.id, 'RANK', -1, 'MAXLEN', REACH)
 end
 
 local function put_in_place(job)
-  if not place_of(job) then insert(job.q, job.id, job.ix) end
+  if not place_of(job) then insert(job.q, job.id, job.po) end
 end
 
 -- Who holds it by our own record: a stock worker writes its name over that of the slot.

@@ -31,6 +31,6 @@ local function set_aside(job, now)
     enter(job, 'PAUSED', now, {})
   else
     set_queued(job, now)
-    insert(job.q, job.id, job.ix)
+    insert(job.q, job.id, job.po)
   end
 end

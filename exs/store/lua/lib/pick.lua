@@ -1,13 +1,8 @@
 -- Where a slot takes its next job from: {pool, shape, queue, score}, nil when no ready queue fits it.
--- The lowest score wins; within one experiment the lowest index.
-local function index_of(id)
-  local ix = redis.pcall('HGET', RQ_JOB .. id, 'ix')
-  return type(ix) == 'string' and whole(ix)
-end
-
-local function head_index(queue)
+-- The lowest score wins; within one experiment the job that stands first.
+local function head_place(queue)
   local id = redis.pcall('LINDEX', RQ_QUEUE .. queue, 0)
-  return type(id) == 'string' and index_of(id) or 0
+  return type(id) == 'string' and stands_at(id) or 0
 end
 
 -- Scores of a fair-share pool and of another one say nothing of each other: the pool that the slot names first goes first.
@@ -18,7 +13,7 @@ local function better(a, b)
   local same
   if fair then same = experiment_of(a.queue) == experiment_of(b.queue)
   else same = math.floor(a.score / 128) == math.floor(b.score / 128) end
-  if same then return head_index(a.queue) < head_index(b.queue) end
+  if same then return head_place(a.queue) < head_place(b.queue) end
   return a.score < b.score
 end
 

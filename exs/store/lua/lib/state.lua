@@ -10,11 +10,12 @@ local COUNTED = {PAUSED = 'deferred', PRUNED = 'pruned', CRASHED = 'failed', CAN
 -- nil when there is no such job; a job whose state is none of ours is BROKEN, which may only be removed.
 local function load(id)
   local f = redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'at', 'ra', 'ix', 'an', 'ls', 'rt', 'worker_name', 'wn', 'started_at',
-    'dn', 'nd', 'bt', 'hn', 'nm')
+    'dn', 'nd', 'bt', 'hn', 'nm', 'po')
   if f.err or not f[1] or not f[2] then return nil end
   return {id = id, st = RQ[f[1]] and f[1] or 'BROKEN', q = f[2], exp = experiment_of(f[2]), at = f[3], ra = f[4],
     ix = number(f[5]), an = number(f[6]), ls = number(f[7]), rt = number(f[8]), slot = f[9] or '', wn = f[10],
-    t0 = f[11], dn = f[12], nd = f[13] or '?', bt = f[14], hn = number(f[15]), nm = f[16] or ''}
+    t0 = f[11], dn = f[12], nd = f[13] or '?', bt = f[14], hn = number(f[15]), nm = f[16] or '',
+    po = decimal(f[17]) or number(f[5])}
 end
 
 local function allowed(job, to) return string.find(ALLOWED, '|' .. job.st .. '>' .. to .. '|', 1, true) ~= nil end
@@ -39,12 +40,12 @@ local function leave(job)
   if job.st == 'QUEUED' then
     if job.ra then
       -- RQ's scheduler queues what is due by itself.
-      if redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id) == 0 then unlist(job.q, job.id, job.ix) end
+      if redis.call('ZREM', RQ_SCHEDULED .. job.q, job.id) == 0 then unlist(job.q, job.id, job.po) end
       redis.call('ZREM', LATER, job.id)
       redis.call('HDEL', RQ_JOB .. job.id, 'ra')
       count(job.exp, 'waiting', -1)
     else
-      unlist(job.q, job.id, job.ix)
+      unlist(job.q, job.id, job.po)
     end
   elseif job.st == 'RUNNING' or job.st == 'PAUSING' then
     redis.call('ZREM', RQ_WIP .. job.q, job.id .. ':' .. (job.at or ''))
@@ -84,9 +85,15 @@ local function set_queued(job, now)
   redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'worker_name', 'ra')
 end
 
--- Puts a job that left its state back to the front of its queue: what ran before has a lower index than what waits.
+-- Has a job stand where it did not, in steps of a millionth of an index.
+local function set_place(id, place) redis.call('HSET', RQ_JOB .. id, 'po', string.format('%.6f', place)) end
+
+-- Puts a job that left its state back to the front of its queue; as a rule what ran before stands before what waits.
 local function requeue(job, now)
   set_queued(job, now)
+  local head = redis.call('LINDEX', RQ_QUEUE .. job.q, 0)
+  local first = head and stands_at(head)
+  if first and first <= job.po then set_place(job.id, first - 1) end
   redis.call('LPUSH', RQ_QUEUE .. job.q, job.id)
 end
 
