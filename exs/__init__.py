@@ -1,6 +1,55 @@
-"""exs: a distributed, worker-pull job queue for machine-learning experiments."""
+"""exs: a distributed, worker-pull job queue for machine-learning experiments.
+
+From Python: `connect` gives the queue (`exs.api`), `task` makes jobs of a function (`exs.tasks`), `job` is for
+training code, and SchedyDB, ManualSearch, RandomSearch, random and errors are those of Schedy's client
+(`exs.compat.schedy`). To import exs loads none of them: each comes with its first use.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from exs import errors as errors
+    from exs.api import Experiment as Experiment
+    from exs.api import Queue as Queue
+    from exs.api import connect as connect
+    from exs.compat.schedy import Job as Job
+    from exs.compat.schedy import ManualSearch as ManualSearch
+    from exs.compat.schedy import RandomSearch as RandomSearch
+    from exs.compat.schedy import SchedyDB as SchedyDB
+    from exs.compat.schedy import random as random
+    from exs.tasks import task as task
+
+#: Name -> the module that has it; a module's own name stands for the module.
+_LAZY = {
+    "connect": "exs.api",
+    "Queue": "exs.api",
+    "Experiment": "exs.api",
+    "task": "exs.tasks",
+    "job": "exs.job",
+    "errors": "exs.errors",
+    "SchedyDB": "exs.compat.schedy",
+    "ManualSearch": "exs.compat.schedy",
+    "RandomSearch": "exs.compat.schedy",
+    "Job": "exs.compat.schedy",
+    "random": "exs.compat.schedy.random",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'exs' has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(_LAZY[name])
+    found = module if _LAZY[name].rpartition(".")[2] == name else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def run() -> None:

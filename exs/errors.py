@@ -67,3 +67,55 @@ class Refused(ExsError):
 
 class BrokenRecord(ExsError):
     """A record in Redis or on disk that cannot be read; it is quarantined, not trusted."""
+
+
+# ------------------------------------------------------------------ those that users of Schedy's client catch
+
+
+class SchedyError(ExsError):
+    """What a call of Schedy's interface refuses; `exs.compat.schedy` raises these and the ones above."""
+
+
+class HTTPError(SchedyError):
+    """Named, and printed, as Schedy's client did: no HTTP is spoken here. `code` is what its server answered."""
+
+    def __init__(self, body: str, code: int | None = None) -> None:
+        super().__init__(body)
+        self.body = body
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"HTTP Error {self.code}:\n> {self.body}"
+
+
+class ClientError(HTTPError):
+    """The caller is wrong, or too late."""
+
+
+class ClientRequestError(ClientError):
+    """What was asked for cannot be done."""
+
+
+class NoJobError(ClientRequestError):
+    """No job waits in the experiment."""
+
+    def __init__(self, experiment: str) -> None:
+        super().__init__(f"No job left for experiment {experiment}.")
+
+
+class ResourceExistsError(ClientRequestError):
+    """There is an experiment of that name."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, body: str) -> None:
+        super().__init__(body, 412)
+
+
+class UnsafeUpdateError(ClientRequestError):
+    """Somebody else has changed it since it was read, or holds it now; nothing was written."""
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, body: str) -> None:
+        super().__init__(body, 412)

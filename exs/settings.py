@@ -104,6 +104,8 @@ class Settings:
     state_dir: str = ""
     #: Path of the redis-server or valkey-server that the embedded server runs; "" means to search for one.
     redis_server: str = ""
+    #: Modules, with commas, from which `python -m exs.calls` may call a task here; `pkg.*` for all below pkg.
+    allow_modules: str = ""
 
     def __repr__(self) -> str:
         return f"Settings(redis_url={masked_url(self.redis_url)!r}, node={self.node!r})"
@@ -154,7 +156,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     return Settings(timing=timing, limits=_build(Limits, given), **top)
 
 
-_TEXTS = ("redis_url", "node", "state_dir", "redis_server")
+_TEXTS = ("redis_url", "node", "state_dir", "redis_server", "allow_modules")
 _NAMES = tuple(f.name for cls in (Timing, Limits) for f in fields(cls)) + _TEXTS
 
 

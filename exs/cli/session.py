@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from exs import person
 from exs.paths import checked_name
+from exs.person import user as user
 from exs.settings import Settings, load
 from exs.view.screen import Screen, screen_of
 
@@ -60,17 +61,7 @@ def connected_settings() -> Settings:
 
 def host() -> str:
     """The name of this machine in lists."""
-    return settings().node or socket.gethostname()
-
-
-def user() -> str:
-    """The name under which this user pushes; the number where the system has none for it, as in containers."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
+    return person.host(settings())
 
 
 def out_screen() -> Screen:

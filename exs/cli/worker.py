@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 @click.option("--only", default="", metavar="NAME", help="Take jobs of this experiment alone.")
 @click.option("--workdir", default="", metavar="DIR", help="Run every job in DIR instead of where it was pushed from.")
 @click.option("--node", default="", metavar="NAME", help="Name of this machine in lists. [default: its host name]")
+@click.option(
+    "--allow-module",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Let jobs call the tasks of this Python module (pkg.* for all below pkg); repeatable.",
+)
 @click.option("--share-gpus", is_flag=True, help="Use a GPU though processes of others compute on it.")
 @click.option("--until", default="", metavar="08:00", help="Take no job after this local time, and leave.")
 @click.option("--grace", metavar="10m", help="With --until: what still runs that much later goes back to its place.")
@@ -44,6 +51,7 @@ def command(
     only: str,
     workdir: str,
     node: str,
+    modules: tuple[str, ...],
     share_gpus: bool,
     until: str,
     grace: str | None,
@@ -74,6 +82,8 @@ def command(
         session.note(note)
     settings = session.connected_settings()
     serve.refuse_unsafe_redis(open_store(settings.redis_url, settings), insecure)
+    allowed = ",".join(filter(None, (settings.allow_modules, *modules)))
+    os.environ["EXS_ALLOW_MODULES"] = allowed  # of the slots, and so of their jobs
     if node:
         settings = replace(settings, node=session.check_node(node, "--node"))
     for pool in pools:

@@ -62,6 +62,9 @@ RQ_INTERMEDIATE = ":intermediate"
 RQ_EXECUTIONS = "rq:executions:"
 RQ_EXECUTION = "rq:execution:"
 
+#: The pool of a pull experiment is this and its name: no slot can be told to serve it.
+PULL_POOL = "pull:"
+
 # Below: type, what it holds; who writes it, who reads it, how long it lives where that is not for ever. "sync" is what
 # every script does that changes what a queue holds or whether it may run (lib/ready.lua).
 
@@ -287,6 +290,7 @@ EXPERIMENT_FIELDS = {
     "deferred": "jobs PAUSED",
     "astray": "jobs that stand nowhere and could not be put back",
     "archived": "1 once archived",
+    "scheduler": "how a pull experiment makes jobs when none is queued, JSON; absent for by hand alone",
 }
 
 #: Fields of exs:pool:POOL.

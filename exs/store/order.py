@@ -202,6 +202,8 @@ def _refusal(code: str, what: str, found: Sequence[str]) -> InputError:
             f"{what}: {name} is in pool {pool}, and {other} in pool {other_pool}.",
             f"Move it there first: exs update {name} --resource-pool {other_pool}",
         )
+    if code == "pull":
+        return InputError(f"{what}: {found[0]} is a pull experiment: its jobs are taken with next_job() and exs pull.")
     if code == "slots":
         return InputError(f"{what}: a job of {found[0]} takes {found[1]} slots, so that none could run.")
     raise AssertionError(code)

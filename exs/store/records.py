@@ -104,6 +104,13 @@ def text(value: bytes | None) -> str:
     return value.decode("utf-8", "backslashreplace") if value else ""
 
 
+def etag(flat: Sequence[bytes]) -> str:
+    """What changes whenever a job's state, holder, parameters or results do; `lib/etag.lua` computes the same."""
+    f = dict(zip(flat[::2], flat[1::2], strict=False))
+    told = b"\n".join(f.get(name, b"") for name in (b"st", b"at", b"pr", b"rs"))
+    return hashlib.sha1(told, usedforsecurity=False).hexdigest()
+
+
 def pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
     """A flat Redis reply as a dict."""
     return dict(zip(map(text, flat[::2]), flat[1::2], strict=False))

@@ -4,6 +4,8 @@
     holders     node_up  forgot  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
                 release  release_unknown  woken  claim_when_woken  reap               lease.py
     reports     report                                                            reports.py
+    pullers     add_experiment  scheduler  add_job  put  job_and_etag  jobs_and_etags
+                puller_up                                                             pull.py
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
                 pause  activate  pause_experiment  activate_experiment                pause.py
@@ -35,13 +37,14 @@ from exs.store.logs import Logs
 from exs.store.order import Arranging
 from exs.store.pause import Pausing
 from exs.store.pools import Pools
+from exs.store.pull import Pullers
 from exs.store.push import Producers
 from exs.store.reports import Reports
 from exs.store.server import Inspector
 
 
 class Store(
-    Producers, Holders, Reports, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Pools, Gpus, Logs
+    Producers, Holders, Pullers, Reports, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Pools, Gpus, Logs
 ):
     """One connection to the queue; see the module's page for what it can do."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from time import localtime, strftime
 
 from exs.errors import InputError
+from exs.model import Json
 from exs.settings import Limits
 from exs.sweep import overrides, yamlfile
 from exs.sweep.context import Context, stem_name
@@ -25,7 +28,22 @@ MARKS = {
 
 def load_file(path: Path, options: Options, limits: Limits, cwd: Path) -> Sweep:
     """The sweep that stands in the file at `path`, pushed from `cwd`; raises InputError with file:line."""
-    text = yamlfile.read(path, limits)
+    return _load(yamlfile.read(path, limits), path, options, limits, cwd)
+
+
+def load_data(data: Mapping[str, Json], source: str, options: Options, limits: Limits, cwd: Path) -> Sweep:
+    """The sweep that a mapping holds, as one of exs's own files would; `source` says whose it is, as a path.
+
+    Raises InputError; the lines that it names are those of the mapping written as JSON.
+    """
+    try:
+        text = json.dumps(data, indent=1, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{source}: the sweep cannot be written as JSON: {error}.") from None
+    return _load(text, Path(source), options, limits, cwd)
+
+
+def _load(text: str, path: Path, options: Options, limits: Limits, cwd: Path) -> Sweep:
     source = str(path)
     documents = yamlfile.load(text, source, "1.2", limits)
     dialect = detect(documents, source)

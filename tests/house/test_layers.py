@@ -16,6 +16,11 @@ SOURCES = {"exs": ROOT / "exs", "exs_worker": ROOT / "workers" / "exs_worker"}
 MAY = {
     "errors": set(),
     "job": set(),
+    "process": set(),
+    "person": {"settings"},
+    "values": {"errors", "model"},
+    "tasks": {"errors", "values"},
+    "calls": {"errors", "settings", "tasks", "values"},
     "command": {"errors", "model"},
     "paths": {"errors"},
     "settings": {"errors"},
@@ -26,8 +31,15 @@ MAY = {
     "view": {"errors", "model", "rows", "settings", "paths", "command"},
     "server": {"errors", "model", "settings", "paths"},
     "doctor": {"exs", "errors", "model", "rows", "settings", "paths", "store", "view"},
+    "pull": {"exs", "errors", "model", "settings", "person", "process", "store"},
+    "api": {"errors", "model", "rows", "settings", "paths", "person", "sweep", "store", "view", "server"},
+    "compat": {"errors", "model", "rows", "values", "api", "pull", "store"},
     "cli": {
         "exs",
+        "person",
+        "pull",
+        "api",
+        "compat",
         "errors",
         "model",
         "rows",
@@ -40,8 +52,8 @@ MAY = {
         "server",
         "doctor",
     },
-    "exs_worker": {"exs", "errors", "model", "rows", "settings", "paths", "command", "store"},
-    "exs": set(),
+    "exs_worker": {"exs", "errors", "model", "rows", "settings", "paths", "process", "pull", "command", "store"},
+    "exs": {"api", "compat", "errors", "tasks"},  # each with its first use: tests/cli/test_python_api.py
     "__main__": {"cli"},
 }
 #: Libraries that only these layers may import.

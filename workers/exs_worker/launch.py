@@ -63,6 +63,8 @@ def job_environment(
     return {
         **base,
         **given,
+        # What may be imported is for who runs the worker to say, never for who pushes.
+        "EXS_ALLOW_MODULES": base.get("EXS_ALLOW_MODULES", ""),
         "EXS_JOB": claim.job,
         "EXS_EXPERIMENT": claim.experiment,
         "EXS_ATTEMPT": claim.attempt,

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from pathlib import Path
 
 from exs.errors import InputError
+from exs.process import boot_id
 from exs_worker import proctree
 from exs_worker.config import FINISH, HAND_BACK
 from exs_worker.proctree import Proc
-
-
-def boot_id() -> str:
-    """Eight hex digits that change with every boot of the machine and with every start of a container."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    namespace = os.stat("/proc/self/ns/pid").st_ino
-    return hashlib.blake2b(f"{boot}/{namespace}".encode(), digest_size=4).hexdigest()
 
 
 class Agents:

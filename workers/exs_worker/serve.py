@@ -11,12 +11,13 @@ from dataclasses import replace
 
 from exs import paths
 from exs.errors import Refused
+from exs.process import boot_id
 from exs.settings import Settings
 from exs.store import safety
 from exs.store.store import Store, open_store
 from exs_worker.agent import Agent
 from exs_worker.journal import set_up_log
-from exs_worker.node import Agents, boot_id
+from exs_worker.node import Agents
 from exs_worker.seat import NodeConfig
 from exs_worker.slotplan import SlotPlan
 from exs_worker.spool import Spool

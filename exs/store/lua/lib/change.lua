@@ -56,6 +56,7 @@ local function planned(word, operation, value)
   local change = {name = name, operation = operation, value = value}
   local pool = pool_of(name)
   if operation == 'resource-pool' then
+    if redis.call('HGET', EXPERIMENT .. name, 'kind') == 'pull' then return nil, {'pull', name} end
     pool_to_be[name] = value
   elseif operation == 'max-slots' and value ~= '' then
     change.slots = slots_per_job(name)

@@ -33,6 +33,20 @@ local function weigh(m, key)
   redis.call('HSET', key, 'weight', m.weight, 'pushed_weight', m.weight)
 end
 
+-- Counts the jobs of a place, and lets everybody see its queues.
+local function publish(name, place)
+  local key = EXPERIMENT .. name
+  redis.call('HSET', key, 'next', place.base + place.count, 'queues', place.queues)
+  if place.count > 0 then
+    count(name, 'jobs', place.count)
+    if place.new_segment then redis.call('HSET', key, 's:' .. place.segment, place.base, 'segments', place.segment) end
+  end
+  for _, queue in ipairs(place.made) do
+    redis.call('HSET', QUEUES .. name, queue, place.queue_shape[queue])
+    redis.call('SADD', RQ_QUEUES, RQ_QUEUE .. queue)
+  end
+end
+
 local function commit(m, place, now)
   local key = EXPERIMENT .. m.name
   local new = redis.call('EXISTS', key) == 0
@@ -46,17 +60,11 @@ local function commit(m, place, now)
       if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
     end
   end
-  redis.call('HSET', key, 'next', place.base + place.count, 'queues', place.queues)
   if place.count > 0 then
-    count(m.name, 'jobs', place.count)
     redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
     redis.call('HSET', key, 'spec', m.spec_digest)
-    if place.new_segment then redis.call('HSET', key, 's:' .. place.segment, place.base, 'segments', place.segment) end
   end
-  for _, queue in ipairs(place.made) do
-    redis.call('HSET', QUEUES .. m.name, queue, place.queue_shape[queue])
-    redis.call('SADD', RQ_QUEUES, RQ_QUEUE .. queue)
-  end
+  publish(m.name, place)
   redis.call('DEL', STAGE .. m.name)
   redis.call('ZREM', STAGES, m.name)
   redis.call('SET', LAST, m.name)

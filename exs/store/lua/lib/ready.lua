@@ -49,7 +49,7 @@ local function sync(name, quiet)
   local room = max and max - running or 1000000
   local queues, queued = lengths_of(name)
   local order = redis.call('ZSCORE', ORDER .. e[1], name)
-  local runs = order and e[2] == 'run' and e[3] ~= '1' and e[6] ~= '1' and room > 0
+  local runs = order and (e[2] == 'run' or e[1] == PULL_POOL .. name) and e[3] ~= '1' and e[6] ~= '1' and room > 0
   local used = running / (weight_of(e[8]) * math.max(math.min(queued + running, max or 2 ^ 53), 1))
   local fair = false
   for _, one in ipairs(queues) do
