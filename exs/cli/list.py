@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,9 @@ from exs.cli.session import note_strangers, open_store
 from exs.errors import InputError
 from exs.model import JobState
 from exs.rows import JobRow
+
+if TYPE_CHECKING:
+    from exs.view.fields import Field
 
 #: Finished experiments that `exs list` shows without -a.
 RECENT = 20
@@ -30,13 +35,26 @@ RECENT = 20
 )
 @click.option("-a", "--all", "everything", is_flag=True, help="All that is finished too; with -t every column in full.")
 @status_option
-@click.option("-s", "--sort", "fields", multiple=True, metavar="FIELD", help="With -t: sort by a parameter or result.")
+@click.option("-p", "--paragraphs", is_flag=True, help="The jobs of NAME one below the other, a line per field.")
+@click.option(
+    "-f",
+    "--field",
+    "chosen",
+    multiple=True,
+    metavar="FIELD",
+    help="Only this parameter, result or word of --json, such as status; repeatable.",
+)
+@click.option(
+    "-s", "--sort", "fields", multiple=True, metavar="FIELD", help="With -t: sort by a parameter, result, status, ..."
+)
 @click.option("-d", "--decreasing", is_flag=True, help="With --sort: highest first.")
 @forms(csv=True)
 def command(
     names: tuple[str, ...],
     tables: tuple[str, ...],
     everything: bool,
+    paragraphs: bool,
+    chosen: tuple[str, ...],
     states: frozenset[JobState],
     fields: tuple[str, ...],
     decreasing: bool,
@@ -49,13 +67,16 @@ def command(
     """
     wanted = (*tables, *names)
     if not wanted:
-        if states or fields or decreasing:
-            raise click.UsageError("--status, --sort and -d are about the jobs of one experiment: give -t NAME.")
+        if states or fields or decreasing or paragraphs or chosen:
+            raise click.UsageError("--status, -s, -d, -p and -f are about the jobs of one experiment: give -t NAME.")
         show_experiments(form, everything)
     elif decreasing and not fields:
         raise click.UsageError("-d says in which direction --sort sorts: give --sort FIELD.")
-    for name in wanted:
-        show_jobs(name, form, everything=everything, states=states, fields=fields, decreasing=decreasing)
+    for number, name in enumerate(wanted):
+        if number and paragraphs and form is None:
+            click.echo()
+        look = Look(everything, states, fields, decreasing, paragraphs, chosen)
+        show_jobs(name, form, look)
 
 
 def show_active(form: str | None) -> None:
@@ -75,19 +96,21 @@ def show_experiments(form: str | None, everything: bool = False, active: bool = 
         note_strangers(store)
 
 
-def show_jobs(
-    name: str,
-    form: str | None = None,
-    *,
-    everything: bool = False,
-    states: frozenset[JobState] = frozenset(),
-    fields: Sequence[str] = (),
-    decreasing: bool = False,
-) -> None:
-    """Print the jobs of one experiment, or those that NAME/20-25 or an id names, by index or sorted by `fields`.
+@dataclass(frozen=True)
+class Look:
+    """How jobs are shown: which, in what order (by index, or `fields`), what of each (`chosen`)."""
 
-    Raises NotFound, InputError.
-    """
+    everything: bool = False
+    states: frozenset[JobState] = frozenset()
+    fields: Sequence[str] = ()
+    decreasing: bool = False
+    paragraphs: bool = False
+    chosen: Sequence[str] = ()
+
+
+def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
+    """Print the jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
+    from exs.view.fields import Paragraphs
     from exs.view.jobs import JobTable
 
     store = open_store()
@@ -95,27 +118,39 @@ def show_jobs(
     if experiment is None:
         found = store.find(name)
         experiment = store.experiment(found[0].experiment)
-        rows = [row for row in found if row.state in states] if states else found
+        rows = [row for row in found if row.state in look.states] if look.states else found
     else:
-        rows = store.jobs(experiment.name, states=states)
-    if fields:
-        rows = _sorted(rows, fields, decreasing)
-    show(JobTable(experiment, rows, store.now(), everything), form)
+        rows = store.jobs(experiment.name, states=look.states)
+    now = store.now()
+    rows = _sorted(rows, _fields(rows, look.fields, "cannot sort by", now), look.decreasing)
+    chosen = _fields(rows, look.chosen, "cannot show", now)
+    table = JobTable(experiment, rows, now, look.everything, chosen)
+    show(Paragraphs(table, rows, chosen) if look.paragraphs else table, form)
 
 
-def _sorted(rows: list[JobRow], fields: Sequence[str], decreasing: bool) -> list[JobRow]:
+def _fields(rows: list[JobRow], names: Sequence[str], what: str, now: float) -> list[Field]:
+    """The fields of these names. Raises InputError that begins with `what`."""
+    if not names or not rows:
+        return []
+    from exs.view.columns import choose
+    from exs.view.fields import field, known
+
+    choice, found = choose(rows), []
+    for name in names:
+        one = field(rows, choice, name, now)
+        if one is None:
+            words = known(choice)
+            close = get_close_matches(name, words, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(words[:30])}."
+            raise InputError(f"{what} {name!r}: no job has such a parameter or result.", hint)
+        found.append(one)
+    return found
+
+
+def _sorted(rows: list[JobRow], fields: Sequence[Field], decreasing: bool) -> list[JobRow]:
     """By the first field, then the next; rows without a value stand last in both directions."""
-    from exs.view.columns import choose, sort_key
-
-    choice = choose(rows)
     for field in reversed(fields):
-        key = sort_key(choice, field)
-        if key is None:
-            known = [*choice.params, *choice.constants, *choice.results]
-            close = get_close_matches(field, known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known[:30])}."
-            raise InputError(f"cannot sort by {field!r}: no job has such a parameter or result.", hint)
-        keyed = [(key(row), row) for row in rows]
+        keyed = [(field.key(row), row) for row in rows]
         there = [pair for pair in keyed if pair[0][0] < 2]
         there.sort(key=lambda pair: pair[0], reverse=decreasing)
         rows = [row for _, row in there] + [row for (rank, _), row in keyed if rank == 2]

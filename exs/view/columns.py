@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,29 +96,3 @@ def column_of(rows: Iterable[JobRow], name: str, of_result: bool) -> list[Json]:
 def assignments(params: Mapping[str, Json]) -> str:
     """Parameters on one line: `lr=0.1 seed=3`."""
     return " ".join(f"{safe(name)}={cut(shown(masked(name, value)), WORD)}" for name, value in params.items())
-
-
-def sort_key(choice: Choice, field: str) -> Callable[[JobRow], tuple[int, Any]] | None:
-    """A key that sorts rows by parameter, result, `param.NAME` or `result.NAME`, numbers before words.
-
-    None if there is no such field.
-    """
-    kind, _, name = field.partition(".")
-    params = set(choice.params) | set(choice.constants)
-    if field in choice.results:
-        return lambda row: _order(row.result.get(field))
-    if field in params:
-        return lambda row: _order(row.params.get(field))
-    if kind == "result" and name in choice.results:
-        return lambda row: _order(row.result.get(name))
-    if kind == "param" and name in params:
-        return lambda row: _order(row.params.get(name))
-    return None
-
-
-def _order(value: Json) -> tuple[int, Any]:
-    if value is None or value != value:
-        return (2, "")  # nothing, or a NaN that slipped through
-    if isinstance(value, (int, float)):
-        return (0, value)
-    return (1, value if isinstance(value, str) else shown(value))

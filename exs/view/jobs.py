@@ -13,6 +13,7 @@ from exs.rows import ExperimentRow, JobRow
 from exs.view import records
 from exs.view.columns import WORD, Choice, assignments, cells, choose, column_of
 from exs.view.counts import counted
+from exs.view.fields import Field
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.tables import WHOLE, Column, psql, values
 from exs.view.text import cut, masked, safe, shown, width, without_secrets
@@ -34,22 +35,33 @@ class JobTable:
     """`rows` of one experiment in the order to show; `now` is Redis time.
 
     `everything` shows constant parameters as columns, and nothing is left out or cut to the screen's width.
+    `fields`: the columns, instead of those that it chooses. A pull experiment's table is Schedy's: every parameter and
+    result, no title, no places and times.
     """
 
     experiment: ExperimentRow
     rows: Sequence[JobRow]
     now: float
     everything: bool = False
+    fields: Sequence[Field] = ()
 
     def lines(self, screen: Screen) -> Iterator[str]:
-        choice = choose(self.rows, self.everything)
-        yield self._title(screen, choice)
+        choice = choose(self.rows, self.everything or self._pull)
+        if not self._pull or not self.rows:
+            yield self._title(screen, choice)
         if not self.rows:
             return
         free = Screen(None, screen.colour) if self.everything else screen
+        if self.fields:
+            yield from psql([field.column(self.rows) for field in self.fields], free)
+            return
         yield from psql(self._columns(choice), free, _notes(self.rows))
         if len(self.rows) > 1:
             yield from _extremes(self.rows, choice, screen)
+
+    @property
+    def _pull(self) -> bool:
+        return self.experiment.kind == "pull"
 
     def document(self) -> Mapping[str, Json]:
         return {
@@ -58,6 +70,10 @@ class JobTable:
         }
 
     def records(self) -> Iterator[Mapping[str, Json]]:
+        if self.fields:
+            for row in self.rows:
+                yield {field.header: field.shown(row) for field in self.fields}
+            return
         choice = choose(self.rows, everything=True)
         for row in self.rows:
             record = records.job(row, self.now)
@@ -86,7 +102,7 @@ class JobTable:
         rows = self.rows
         ids = [safe(row.id) for row in rows]
         columns: list[Column] = []
-        if self.experiment.kind != "pull":
+        if not self._pull:
             columns.append(Column("#", [str(row.index) for row in rows], right=True, least=WHOLE))
             columns.append(Column("id", ids, least=WHOLE, spare=9000, silent=True))
         else:
@@ -104,6 +120,8 @@ class JobTable:
         for at, name in enumerate(choice.results):
             cell = cells(column_of(rows, name, True), name)
             columns.append(values(safe(choice.header(name, True)), cell, spare=1000 + at))
+        if self._pull and not self.everything:
+            return columns
         places = [where(row, self.now) for row in rows]
         if any(places):
             columns.append(Column("where", places, least=15, spare=7000))

@@ -64,7 +64,7 @@ def test_the_picture_is_the_pinned_one(name: str, columns: int) -> None:
 
 
 def test_a_table_looks_as_schedys_did() -> None:
-    drawn = text(pictures()["schedy"]).splitlines()[1:]
+    drawn = text(pictures()["schedy"]).splitlines()
     assert drawn == [
         "+--------+----------+-----+-----+----------+",
         "| id     | status   |   x |   y |   result |",
