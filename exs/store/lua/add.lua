@@ -1,4 +1,4 @@
---@ time number ready order push commit
+--@ time number ready positions push commit
 -- add(meta) -> {ok | exists | id, id8}: makes an experiment whose jobs only next_job() and `exs pull` take, without a job.
 -- meta (JSON): name user host source id8 priority scheduler (JSON, '' for none) paused (why, absent if it is not).
 -- It has a pool of its own, so that no slot looks into it and its holders look into nothing else.

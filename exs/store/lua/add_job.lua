@@ -1,4 +1,4 @@
---@ time number ready order push commit list state etag
+--@ time number ready positions push commit list state etag
 -- add_job(name, id, params, state, results, draw) -> {code, found}: one job more for a pull experiment.
 -- state: QUEUED, or a final one: a job that was run elsewhere. results: JSON, '' for none. draw = 1: only where a holder
 -- could take it at once and nothing waits, so that a search never draws more than is taken.

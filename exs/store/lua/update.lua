@@ -7,7 +7,8 @@
 -- operations: priority N | weight F | resource-pool P | max-slots N or '' | ahead-of WORD | behind-of WORD | to-top, the last
 --   three also for jobs, inside their experiment
 -- keys: exs:exp exs:ids exs:last exs:order exs:position exs:pool exs:experiments exs:jobs rq:job rq:queue and those of sync
--- codes: missing word | pull word (no pool has it) | scheduler pool | elsewhere word pool other pool | slots N needed | kinds | apart name other | whole
+-- codes: missing word | pull word (no pool has it) | scheduler pool | elsewhere word pool other pool | slots N needed | kinds
+--   | apart name other | whole
 local changes = {}
 for i = 1, #ARGV, 3 do
   local change, refusal = planned(ARGV[i], ARGV[i + 1], ARGV[i + 2])
