@@ -110,6 +110,7 @@ class Fleet:
         retries: int = 0,
         gpus: Sequence[str] | None = None,
         lost_after: float | None = None,
+        max_running: int | None = None,
         **spec: Any,
     ) -> list[str]:
         """Queue `jobs` jobs that do the verbs of job.py; returns their ids. `gpus`: the index of each job."""
@@ -125,7 +126,7 @@ class Fleet:
         ]
         origin = Origin("alice", "laptop", f"/{name}.yaml")
         made = Spec({"train": command}, cwd=str(self.home), **spec)
-        self.store.push(name, made, points, origin, retries=retries, lost_after=lost_after)
+        self.store.push(name, made, points, origin, retries=retries, lost_after=lost_after, max_running=max_running)
         return [row.id for row in self.store.jobs(name)]
 
     # ------------------------------------------------------------ what there is to see

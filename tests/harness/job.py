@@ -3,8 +3,8 @@
 until FILE · pause SECONDS · daemons (a child, and a daemon in a session of its own, both ignoring SIGTERM) · stubborn
 (ignore SIGTERM and SIGINT) · kill_worker · hoard BYTES (memory without end, or to a limit of its own) · breed (fork
 until that is refused) · result JSON · square NUMBER · print TEXT · bytes HEX · flood SIZE END (of each MiB) ·
-exit CODE · fail_unless FILE · alone (note who else lives on this node's device) · sign (the attempt is the result)
-· report JSON · keep NAME (make a directory in the run directory) · told NAME (note a variable).
+exit CODE · fail_unless FILE · alone (note who else lives on this node's device, or is this job) · sign (the attempt
+is the result) · report JSON · keep NAME (make a directory in the run directory) · told NAME (note a variable).
 """
 
 import json
@@ -85,15 +85,19 @@ def flood(size: int, end: bytes) -> None:
 
 
 def look_around() -> None:
-    """Note each process of another attempt that lives on this node's device (I6): nobody may."""
+    """Note each process of another attempt that lives on this node's device (I6: none may) or is of this job (I4)."""
     env = os.environ
     here = env["EXS_WORKER"].split(":")[0], env["CUDA_VISIBLE_DEVICES"]
     with open(sys.argv[1]) as file:  # noqa: PTH123
         lines = [json.loads(line) for line in file if line.endswith("\n")]
     for line in lines:
         there = line["node"], line["devices"]
-        if there == here and line["attempt"] != env["EXS_ATTEMPT"] and lives(line["pid"], line["start"]):
-            note("shared", json.dumps(line))
+        twin = line["job"] == env["EXS_JOB"]
+        if (twin or there == here) and line["attempt"] != env["EXS_ATTEMPT"] and lives(line["pid"], line["start"]):
+            if there == here:
+                note("shared", json.dumps(line))
+            if twin:
+                note("twin", json.dumps(line))
 
 
 def lives(pid: int, start: int) -> bool:

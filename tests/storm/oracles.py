@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -24,6 +25,10 @@ def violations(storm: Storm) -> Iterator[str]:
         f"I6: {one.attempt} on GPU {one.devices} of {one.node} beside {one.text}"
         for one in fleet.witness.seen("shared")
     )
+    for one in fleet.witness.seen("twin"):
+        elder = json.loads(one.text)
+        if not storm.out_of_contact(elder["node"], one.at):
+            yield f"I4: {one.attempt} on {one.node} beside {one.text}, whose node was in contact"
     experiments = {row.name: row for row in fleet.store.experiments()}
     for name in storm.pushed:
         if experiments[name].jobs != PUSHED:
@@ -60,7 +65,7 @@ def _verdict(storm: Storm, row: JobRow, ended: set[str]) -> Iterator[str]:
     if row.state is S.CANCELED:
         if row.id not in storm.canceled:
             yield "I9: canceled by nobody"
-    elif row.experiment == "work" or row.experiment.startswith("pushed"):
+    elif row.experiment in ("work", "long") or row.experiment.startswith("pushed"):
         if row.state is not S.DONE:
             yield "I7: not done"
         elif row.result.get("attempt") not in ended:

@@ -14,6 +14,10 @@ def storm(fleet: Fleet, seed: int, seconds: float, jobs: int) -> list[str]:
     """
     rng = Storm(fleet, seed)
     try:
+        # Longer than it takes until a silent node's jobs are lost, and few at a time, so that another slot is free to
+        # run one while the silent node still does (I4).
+        long = max(3, jobs // 10)
+        fleet.push("alone", "pause", 4, "sign", name="long", jobs=long, retries=10_000, gpus=None, max_running=2)
         fleet.push("alone", "daemons", "pause", 0.3, "sign", jobs=jobs, retries=10_000, gpus=None)
         fleet.push("exit", 3, name="fails", jobs=max(2, jobs // 10), retries=1)
         fleet.push("stubborn", "pause", 60, name="slow", jobs=max(2, jobs // 20), timeout=0.2, grace=0.2)

@@ -31,8 +31,51 @@ SCRIPTS = ("claim", "renew", "finish", "release", "reap", "slot_dead")
 PUSHED = 12
 
 
+#: Seconds in which a node must have ended what it lost, once it is in contact again (I4: 2 s), and then some: four
+#: storms may share two cores.
+FENCED_WITHIN = 10.0
+
+
+#: Seconds after which a silent node's jobs are lost, and run elsewhere while the node still runs them.
+AWAY = 4.0
+
+
+def boot_time() -> float:
+    """The clock of the witness."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Silence:
+    """When somebody could not be reached, or was too dead to end what it had."""
+
+    def __init__(self) -> None:
+        self._over: list[tuple[float, float]] = []
+        self._since: float | None = None
+
+    def begins(self) -> None:
+        """From now on."""
+        self._since = self._since or boot_time()
+
+    def ends(self) -> None:
+        """Until now."""
+        if self._since is not None:
+            self._over.append((self._since, boot_time() + FENCED_WITHIN))
+            self._since = None
+
+    def moment(self) -> None:
+        """Now."""
+        self._over.append((boot_time(), boot_time() + FENCED_WITHIN))
+
+    def was(self, at: float) -> bool:
+        """Whether it could be that it had not heard, at that time, what it had lost."""
+        return (self._since is not None and self._since <= at) or any(a <= at <= b for a, b in self._over)
+
+
 class Site:
-    """One node, and the levers to what it stands on."""
+    """One node, and the levers to what it stands on.
+
+    `cut`: its network is not there. `stopped`: a process of it does not run. `dead`: a process of it was just killed.
+    """
 
     def __init__(self, fleet: Fleet, name: str) -> None:
         self.fleet = fleet
@@ -51,6 +94,8 @@ class Site:
         self.node: Node = fleet.node(name, start=False, url=self.proxy.url, **env)
         self.break_gpu("")
         self.frozen: list[int] = []
+        self.away_until = 0.0
+        self.cut, self.stopped, self.dead = Silence(), Silence(), Silence()
 
     def launch(self) -> None:
         self.node.launch("--gpus", ",".join(self.gpus))
@@ -64,6 +109,7 @@ class Site:
         for pid in self.frozen:
             self.signal(pid, signal.SIGCONT)
         self.frozen.clear()
+        self.stopped.ends()
 
     def signal(self, pid: int, number: int) -> None:
         if proctree.read(pid) is not None:
@@ -83,10 +129,11 @@ class Storm:
         self.pushed: list[str] = []
         self.pushes: list[subprocess.Popen[bytes]] = []
         self.hit: set[str] = set()
+        self.outage = Silence()
         self._began = time.monotonic()
         faults: dict[Callable[[Site], str], int] = {
             self.kill_slot: 4, self.kill_agent: 2, self.power_off: 2, self.stop: 1, self.hand_back: 1, self.freeze: 3,
-            self.kill_job: 3, self.network: 6, self.lose_reply: 4, self.redis: 2, self.redis_freezes: 1, self.flush: 1,
+            self.kill_job: 3, self.network: 8, self.lose_reply: 4, self.redis: 2, self.redis_freezes: 1, self.flush: 1,
             self.full: 1, self.clock: 2, self.gpu: 1, self.cancel: 3, self.push: 2,
         }  # fmt: skip
         self._faults, self._weights = list(faults), list(faults.values())
@@ -120,6 +167,7 @@ class Storm:
             site.break_gpu("")
             site.clock.write_text("0")
             site.proxy.heal()
+            site.cut.ends()
             site.node.power_off()  # a GPU that failed is used again by a new agent only
             site.launch()
         for process in self.pushes:
@@ -139,16 +187,23 @@ class Storm:
         if site.node.ended() is not None:
             site.launch()
 
+    def out_of_contact(self, node: str, at: float) -> bool:
+        """Whether a node may still have run, at that time, what had been given to another."""
+        (site,) = (site for site in self.sites if site.node.name == node)
+        return any(silence.was(at) for silence in (site.cut, site.stopped, site.dead, self.outage))
+
     # ------------------------------------------------------------ faults; each says what it did
 
     def kill_slot(self, site: Site) -> str:
         slots = site.node.slots()
         for pid in self.random.sample(slots, min(len(slots), 1)):
             site.signal(pid, signal.SIGKILL)
+            site.dead.moment()
         return str(slots[:1])
 
     def kill_agent(self, site: Site) -> str:
         site.signal(site.node.pid, signal.SIGKILL)
+        site.dead.moment()
         assert site.node.agent is not None
         site.node.agent.wait(20)
         site.launch()
@@ -156,7 +211,9 @@ class Storm:
 
     def power_off(self, site: Site) -> str:
         site.node.power_off()
+        site.dead.moment()
         site.frozen.clear()
+        site.stopped.ends()
         if self.random.random() < 0.5:
             site.launch()
             return "and on again"
@@ -174,6 +231,7 @@ class Storm:
         slots = site.node.slots()
         for pid in self.random.sample([*slots, site.node.pid], 1):
             site.frozen.append(pid)
+            site.stopped.begins()
             site.signal(pid, signal.SIGSTOP)
         return str(site.frozen)
 
@@ -190,26 +248,40 @@ class Storm:
 
     def network(self, site: Site) -> str:
         proxy = site.proxy
-        how = self.random.choice([proxy.cut, proxy.stall, proxy.swallow, proxy.go, proxy.go, proxy.go])
+        how = self.random.choice([proxy.cut, proxy.stall, proxy.swallow, proxy.go, proxy.go])
+        if how == proxy.go:
+            if time.monotonic() < site.away_until:
+                return "still away"
+            site.cut.ends()
+        else:
+            site.cut.begins()
+            site.away_until = time.monotonic() + self.random.choice([0.0, AWAY])
         how()
         return how.__name__
 
     def lose_reply(self, site: Site) -> str:
         script = self.random.choice(SCRIPTS)
-        site.proxy.drop_reply(sha(script).encode(), then_cut=self.random.random() < 0.2)
+        cut = self.random.random() < 0.2
+        site.proxy.drop_reply(sha(script).encode(), then_cut=cut)
+        if cut:
+            site.cut.begins()
         return script
 
     def redis(self, site: Site) -> str:
         how = self.random.choice([self.fleet.server.stop, self.fleet.server.kill])
+        self.outage.moment()
         how()
         self.fleet.server.start()
+        self.outage.moment()
         return how.__name__
 
     def redis_freezes(self, site: Site) -> str:
         seconds = self.random.choice([0.5, 1.5, 3.0])
         with self.fleet.server.frozen():
             until = time.monotonic() + seconds
+            self.outage.begins()
             wait_until(lambda: time.monotonic() > until, f"{seconds} s")
+        self.outage.ends()
         return f"{seconds} s"
 
     def flush(self, site: Site) -> str:
