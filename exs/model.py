@@ -79,6 +79,20 @@ class Failure(str, Enum):
     SPAWN = "spawn"  #: could not be started: no such program, directory, permission
     LOST = "lost"  #: its slot or node was declared lost
     POISON = "poison"  #: its slot died with it more often than the crash budget allows
+    GPU = "gpu"  #: a GPU of its slot failed under it
+
+
+class After(str, Enum):
+    """What becomes of a job whose attempt failed, where its sweep says something about that failure."""
+
+    FAIL = "fail"  #: it is CRASHED, whatever retries are left
+    RETRY = "retry"  #: it runs again while retries are left
+    REQUEUE = "requeue"  #: it runs again, on another node if it can, unpunished, within the crash budget
+    PAUSE = "pause"  #: it goes back to its place, unpunished, and its experiment is paused
+
+
+#: Failures of the slot, not of the job: no retry is spent on them, and the queue itself decides what follows.
+LOSSES = (Failure.LOST, Failure.GPU, Failure.POISON)
 
 
 #: Signals with which a job can be asked to stop: those that a program can catch and that mean nothing else to it.
@@ -144,6 +158,10 @@ class Spec:
     stop_signal: str = "SIGTERM"
     #: Result name -> regular expression with one group, matched against the output.
     metrics: Mapping[str, str] = field(default_factory=dict)
+    #: A failure class, or "exit 3" -> [an `After`, how often that may repeat: None says `retries` or the crash budget].
+    on_failure: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    #: {name, pattern, action: "cancel_retries", "exclude_node" or ""}: what a failed attempt's output decides.
+    log_policies: Sequence[Mapping[str, str]] = ()
     #: runner's rule: a command whose stat.json says 0 is skipped, whichever job wrote it.
     skip_done: bool = False
     datetime: str = ""
@@ -232,6 +250,12 @@ class Outcome:
     log: str = ""
     max_rss: int = 0  #: bytes
     log_dropped: int = 0  #: bytes of output not kept
+    after: str = ""  #: what its sweep says becomes of a job that failed so: an `After`, "" for nothing in particular
+    again: int | None = None  #: how often `after` may repeat for `kind`
+    kind: str = ""  #: what that is counted under: a failure class or "exit 3"
+    exclude_node: bool = False  #: its next attempt must not run on this node
+    device_memory: bool = False  #: the GPU's memory was too small for it
+    alike: str = ""  #: how it failed, without what differs from job to job
 
 
 class Fenced(str, Enum):

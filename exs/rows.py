@@ -64,6 +64,8 @@ class JobRow:
     log_dropped: int = 0
     want: str = ""
     paused_by: str = ""  #: who or what paused it, while it is PAUSING or PAUSED
+    excluded: tuple[str, ...] = ()  #: nodes on which it must not run again
+    least_memory: int = 0  #: bytes that its GPU must have, after one with less was too small
     history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
 
     @property

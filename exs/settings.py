@@ -41,6 +41,8 @@ class Timing:
     retry_wait: float = 1.0
     #: ... up to this.
     retry_wait_max: float = 60.0
+    #: A job that fails within this time may have failed for its slot's fault: longer, and the slot did compute.
+    fast_failure: float = 60.0
     #: To connect; `exs list` must say "unreachable" in under 5 s.
     connect_timeout: float = 3.0
     #: For one answer of Redis. Longer than any script of ours holds it by three orders of magnitude.
@@ -63,6 +65,13 @@ class Limits:
 
     #: How often a job may be lost with its slot before it is CRASHED as poison.
     crash_budget: int = 3
+    #: Slots on which different jobs of an experiment fail alike, none having succeeded, before it is paused; and jobs
+    #: that one slot fails in a row, while their experiments fare well elsewhere, before it is quarantined.
+    breaker_slots: int = 3
+    #: Jobs that fail alike in a row, on however few slots, none having succeeded, before the experiment is paused ...
+    breaker_first: int = 5
+    #: ... and once some have: a corner of a grid that fails must not stop the rest of it.
+    breaker_streak: int = 20
     #: Bytes of YAML in one sweep file.
     sweep_bytes: int = 1 * MIB
     #: Jobs in one push.
@@ -84,6 +93,9 @@ class Limits:
     log_tail_bytes: int = 1 * MIB
     #: Bytes of the end of the output that a failed job stores in Redis.
     tail_bytes: int = 2048
+    #: Patterns that a sweep may look for in the output of its jobs, each tried on each line; the characters of one.
+    log_policies: int = 20
+    pattern_chars: int = 1000
     #: Jobs per script call of a push: about 3 ms of Redis, so that nobody stalls.
     push_batch: int = 250
     #: Bytes of one chunk of a log sent through Redis.

@@ -30,9 +30,14 @@ if TYPE_CHECKING:
     "--priority", type=click.IntRange(1, 99), help=f"Lower runs first; {DEFAULT_PRIORITY} if nothing is said."
 )
 @click.option("--pool", metavar="POOL", help="Only workers of this pool run it.")
+@click.option(
+    "--canary", type=click.IntRange(min=0), metavar="N", help="N jobs run first; the others when these are done."
+)
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
 @forms(json="Print the counts as JSON.", quiet="Print the ids of the new jobs only.")
-def command(request: Request, priority: int | None, pool: str | None, into: bool, form: str | None) -> None:
+def command(
+    request: Request, priority: int | None, pool: str | None, canary: int | None, into: bool, form: str | None
+) -> None:
     """Queue a sweep: a FILE, or a command whose key=v1,v2 words are swept over.
 
     Whole or not at all. Pushing an edited file again adds what is new and keeps what is there; --force runs
@@ -48,6 +53,7 @@ def command(request: Request, priority: int | None, pool: str | None, into: bool
     else:
         sweep = read_sweep(request)
         sweep = replace(sweep, priority=priority or sweep.priority)
+        sweep.canary = sweep.canary if canary is None else canary
         if pool is not None:
             sweep.pool = check_pool(pool, "--pool")
         store = open_store()
@@ -92,6 +98,8 @@ def push(
         lost_after=sweep.lost_after,
         weight=sweep.weight,
         preemptible=sweep.preemptible,
+        canary=sweep.canary,
+        breaker=sweep.breaker,
         again=(*again, JobState.DONE, JobState.PRUNED) if request.force else tuple(again),
         on_busy=lambda: note(f"another push of {sweep.name} is under way or was broken off; waiting for it"),
     )

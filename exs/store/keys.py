@@ -166,6 +166,10 @@ DRAINED = "exs:drained"
 #: hash: at (ms of the last reap), since (ms since when the fleet has been in unbroken contact), next (experiment that
 #: the next reap begins with). Written and read by reap.
 PULSE = "exs:pulse"
+#: hash per NAME (`BREAKER_FIELDS`): jobs that failed alike since the last success. Written and read by crash. Lives
+#: BREAKER_TTL after the last of them.
+BREAKER = "exs:breaker:"
+BREAKER_TTL = 86400
 #: list per node: requests for a piece of a log. Written by `exs logs`, taken by the agent. Lives a minute.
 ASK = "exs:ask:"
 #: list per request: the piece. Written by the agent, taken by who asked. Lives a minute.
@@ -200,6 +204,11 @@ JOB_FIELDS = {
     "wn": "what its holder is asked to do: preempt, edit, pause, cancel, kill; a stronger one replaces a weaker one",
     "pb": "who or what paused it, while it is PAUSING or PAUSED",
     "ed": "what it becomes when its attempt has ended, JSON: nm, pr, pt, sp (lib/edit.lua)",
+    "rk": "runs again by kind of failure, JSON",
+    "om": "bytes of the GPU that was too small for it, once it went to a larger one",
+    "xn": "nodes on which it must not run again, comma separated",
+    "oq": "queue that it came from, when a failure moved it to one of another shape",
+    "qs": "slot that was drained when it failed there, and how it failed, JSON",
     "fc": "failure class",
     "fd": "why, in one line",
     "xc": "exit code",
@@ -228,6 +237,16 @@ WORKER_FIELDS = {
     "exs_terms": "when it leaves, JSON {until, grace, idle_exit, max_jobs}: epoch and other seconds; absent for never",
     "exs_at": "attempt that it runs; absent when it has none",
     "exs_offer": "with which offer it waited last",
+    "exs_failed": "jobs that failed on it fast since its last success, JSON: [id, experiment, how]; by crash",
+}
+
+#: Fields of exs:breaker:NAME.
+BREAKER_FIELDS = {
+    "alike": "how they failed",
+    "done": "successes of the experiment when the first did",
+    "own": "a failure that proved to be the jobs' own, not a slot's",
+    "s:SLOT": "1: it failed one of them",
+    "j:ID": "1: one of them",
 }
 
 #: What a value of exs:drained holds.
@@ -280,6 +299,11 @@ EXPERIMENT_FIELDS = {
     "preemptible": "0 when its jobs may not be stopped for others",
     "retries": "attempts after the first",
     "lost": "lost_after in ms; absent for the default",
+    "canary": "jobs that must succeed before the others may run; absent for none",
+    "breaker": "0: its jobs may fail alike for ever",
+    "on_lost": "what follows when a job is lost: fail, pause, or how often it runs again; absent for the crash budget",
+    "on_gpu": "the same when its GPU failed",
+    "on_poison": "pause, when the crash budget is spent",
     "paused": "1 while paused",
     "paused_by": "who or what paused it, one line",
     "paused_at": "when, ms",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exs.errors import BrokenRecord, ExsError
-from exs.model import Claim, Fenced, Offer, Outcome, Renewed, Spec
+from exs.model import Claim, Failure, Fenced, JobState, Offer, Outcome, Renewed, Spec
 from exs.store import keys, records, rows
 from exs.store.connect import sentences
 from exs.store.mend import Menders
@@ -23,10 +23,10 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _outcome_args(outcome: Outcome) -> tuple[str, str, str]:
-    """An outcome as finish.lua and release.lua take it: what it came to, its result, the end of its output."""
+def _outcome_args(outcome: Outcome, gpu_memory: int = 0) -> tuple[str, str, str]:
+    """An outcome as finish, crash and release.lua take it: what it came to, its result, the end of its output."""
     result = records.dumps(dict(outcome.result)) if outcome.result else ""
-    return records.outcome_text(outcome), result, outcome.tail
+    return records.outcome_text(outcome, gpu_memory), result, outcome.tail
 
 
 class Holders(Menders):
@@ -44,20 +44,20 @@ class Holders(Menders):
         with sentences(self._url):
             return not self._client.exists(keys.NODE + node)
 
-    def slot_dead(self, slots: Sequence[str], why: str) -> int:
-        """Put back at once what these dead slots of our node held; returns how many jobs."""
+    def slot_dead(self, slots: Sequence[str], why: str, failure: Failure = Failure.LOST) -> int:
+        """Put back at once what these dead slots of our node held; returns how many jobs. `failure`: LOST or GPU."""
         timing = self.settings.timing
         return int(
             self._call(
-                "slot_dead", why, self.settings.limits.crash_budget, _ms(timing.retry_wait), _ms(timing.retry_wait_max),
-                *slots,
+                "slot_dead", why, failure.value, self.settings.limits.crash_budget, _ms(timing.retry_wait),
+                _ms(timing.retry_wait_max), *slots,
             )
         )  # fmt: skip
 
     def warm_up(self) -> None:
         """Make the scripts of a slot's loop known to Redis."""
         with sentences(self._url):
-            self._scripts.load("claim", "renew", "finish", "release", "reap", "report")
+            self._scripts.load("claim", "renew", "finish", "crash", "release", "reap", "report")
 
     def claim(self, offer: Offer, attempt: str) -> Claim | None:
         """Lease the job that stands first among those that fit; None when there is none.
@@ -88,19 +88,16 @@ class Holders(Menders):
 
     def finish(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Fenced:
         """Store how an attempt ended, once, unless it was fenced out."""
-        args = self._finish_args(job, attempt, outcome, offer)
-        return Fenced(records.text(self._end("finish", args, calls_for(job, attempt, outcome.report))[0]))
+        script, args = self._ending(job, attempt, outcome, offer)
+        return Fenced(records.text(self._end(script, args, calls_for(job, attempt, outcome.report))[0]))
 
     def finish_and_claim(
         self, job: str, attempt: str, outcome: Outcome, offer: Offer, next_attempt: str
     ) -> tuple[Fenced, Claim | None]:
         """`finish` and `claim` in one round trip. A claim that is refused is none, and the outcome is stored."""
-        answer, claimed = self._end(
-            "finish",
-            self._finish_args(job, attempt, outcome, offer),
-            calls_for(job, attempt, outcome.report),
-            ("claim", self._claim_args(offer, next_attempt)),
-        )
+        script, args = self._ending(job, attempt, outcome, offer)
+        claim = ("claim", self._claim_args(offer, next_attempt))
+        answer, claimed = self._end(script, args, calls_for(job, attempt, outcome.report), claim)
         return Fenced(records.text(answer)), None if isinstance(claimed, Exception) else self._claimed(claimed)
 
     def release(self, job: str, attempt: str, why: str, offer: Offer, outcome: Outcome | None = None) -> Fenced:
@@ -165,10 +162,16 @@ class Holders(Menders):
     def _claimed(self, reply: Sequence[bytes] | None) -> Claim | None:
         return None if reply is None else rows.claim_from(reply)
 
-    def _finish_args(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Sequence[Arg]:
-        timing = self.settings.timing
-        waits = _ms(timing.retry_wait), _ms(timing.retry_wait_max)
-        return (job, attempt, offer.slot, *_outcome_args(outcome), *waits)
+    def _ending(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> tuple[str, Sequence[Arg]]:
+        """The script that stores an outcome, and what it takes."""
+        args = (job, attempt, offer.slot, *_outcome_args(outcome, offer.gpu_memory))
+        if outcome.state is not JobState.CRASHED:
+            return "finish", args
+        t, limits = self.settings.timing, self.settings.limits
+        return "crash", (
+            *args, _ms(t.retry_wait), _ms(t.retry_wait_max), limits.crash_budget, limits.breaker_slots,
+            limits.breaker_first, limits.breaker_streak, t.fast_failure,
+        )  # fmt: skip
 
     def _reap_args(self) -> Sequence[Arg]:
         t, limits = self.settings.timing, self.settings.limits

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from exs.errors import ExsError, InputError, RedisRefused, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources, Spec
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, LOSSES, JobState, NewJob, Resources, Spec
 from exs.rows import Pushed
 from exs.store import records
 from exs.store.base import Base
@@ -111,6 +111,8 @@ class Producers(Base):
         lost_after: float | None = None,
         weight: float | None = None,
         preemptible: bool = True,
+        canary: int = 0,
+        breaker: bool = True,
         kind: str = "run",
         again: Collection[JobState] = (),
         add: bool = False,
@@ -121,6 +123,7 @@ class Producers(Base):
         `weight`: of its share in a fair-share pool, above 0; None leaves it. `preemptible`: False keeps its jobs
         running whoever else waits.
         `add`: the experiment is there and keeps its pool, priority, retries and limits.
+        `canary`: so many of them must succeed before others run. `breaker`: False lets them fail alike for ever.
         `on_busy` is called once when it has to wait for another push of NAME, under way or broken off.
         `again`: final states whose points are queued again once the rest is in (--force: DONE and PRUNED).
         Safe to repeat: a second push of the same points finds them. Raises Refused when NAME belongs to another
@@ -134,6 +137,7 @@ class Producers(Base):
             "spec": spec_text, "lock": STAGE_LOCK, "collect": {state.value: True for state in again} or {"": True},
             "add": add or None, "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
             "weight": f"{weight:.15g}" if weight is not None else None, "preemptible": None if preemptible else 0,
+            "canary": canary or None, "breaker": None if breaker else 0, **_losses(spec),
         }  # fmt: skip
         meta = {key: value for key, value in meta.items() if value is not None}
         tally = _Tally()
@@ -231,6 +235,13 @@ class Producers(Base):
                 _refuse(name, reply)
                 tally.add(reply)
                 return
+
+
+def _losses(spec: Spec) -> dict[str, object]:
+    """What `lose` reads of `on_failure`: it ends attempts that no slot speaks for."""
+    rules = {loss.value: spec.on_failure[loss.value] for loss in LOSSES if loss.value in spec.on_failure}
+    found = {f"on_{name}": rule[0] if rule[1] is None else rule[1] for name, rule in rules.items()}
+    return {name: value for name, value in found.items() if value != "requeue"}
 
 
 _Call = tuple[dict[str, object], list[Arg]]

@@ -11,12 +11,17 @@ import math
 from collections.abc import Sequence
 
 from exs.errors import BrokenRecord, InputError
-from exs.model import Json, Outcome, Spec
+from exs.model import After, Json, Outcome, Spec
 
 _SPEC_TYPES: dict[str, type | tuple[type, ...]] = {
     "commands": dict, "cwd": str, "output": str, "env": dict, "job_dirs": bool, "timeout": (int, float, type(None)),
     "grace": (int, float, type(None)), "metrics": dict, "skip_done": bool, "datetime": str, "stop_signal": str,
+    "on_failure": dict, "log_policies": (list, tuple),
 }  # fmt: skip
+
+#: Fields of a Spec that came later are left out when nothing is said: a sweep that does not use them keeps its digest,
+#: and workers that do not know them run it.
+_LATER = {"stop_signal": ("SIGTERM",), "on_failure": ({},), "log_policies": ((), [])}
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
@@ -59,8 +64,9 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite
 
 def spec_text(spec: Spec) -> tuple[str, str]:
     """A Spec as JSON, and the digest under which it is kept: 8 hex digits of what affects how jobs run."""
-    text = plain(dumps(vars(spec)))
-    stable = plain(dumps({**vars(spec), "datetime": ""})) if spec.datetime else text
+    fields = {name: value for name, value in vars(spec).items() if value not in _LATER.get(name, ())}
+    text = plain(dumps(fields))
+    stable = plain(dumps({**fields, "datetime": ""})) if spec.datetime else text
     return text, hashlib.blake2b(stable.encode(), digest_size=4).hexdigest()
 
 
@@ -79,11 +85,29 @@ def spec_from(text: bytes, what: str) -> Spec:
         isinstance(c, dict) for c in spec.commands.values()
     ):
         raise BrokenRecord(f"{what}: commands, env or metrics hold something of the wrong type.")
+    if not all(map(_is_rule, spec.on_failure.values())) or not all(map(_is_policy, spec.log_policies)):
+        raise BrokenRecord(f"{what}: on_failure or log_policies hold something of the wrong type.")
     return spec
 
 
-def outcome_text(outcome: Outcome) -> str:
-    """The part of an outcome that `finish.lua` decodes, without what is empty."""
+def _is_rule(rule: Json) -> bool:
+    return (
+        isinstance(rule, list)
+        and len(rule) == 2
+        and rule[0] in [after.value for after in After]
+        and (rule[1] is None or type(rule[1]) is int)
+    )
+
+
+def _is_policy(policy: Json) -> bool:
+    return isinstance(policy, dict) and all(isinstance(policy.get(key), str) for key in ("name", "pattern", "action"))
+
+
+def outcome_text(outcome: Outcome, gpu_memory: int = 0) -> str:
+    """The part of an outcome that `finish.lua` and `crash.lua` decode, without what is empty.
+
+    `gpu_memory`: bytes of the GPU on which it ran.
+    """
     fields: dict[str, Json] = {
         "state": outcome.state.value,
         "failure": outcome.failure.value if outcome.failure else None,
@@ -95,6 +119,13 @@ def outcome_text(outcome: Outcome) -> str:
         "log": plain(outcome.log),
         "max_rss": outcome.max_rss or None,
         "log_dropped": outcome.log_dropped or None,
+        "after": outcome.after,
+        "again": outcome.again,
+        "kind": outcome.kind,
+        "exclude_node": outcome.exclude_node or None,
+        "device_memory": outcome.device_memory or None,
+        "gpu_memory": gpu_memory if outcome.device_memory else None,
+        "alike": plain(outcome.alike),
     }
     return dumps({name: value for name, value in fields.items() if value is not None and value != ""})
 

@@ -142,6 +142,8 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         max_rss=whole(get(b"rm")),
         log_dropped=whole(get(b"lx")),
         want=text(get(b"wn")),
+        excluded=tuple(text(f[b"xn"]).split(",")) if b"xn" in f else (),
+        least_memory=whole(f[b"om"]) + 1 if b"om" in f else 0,
         paused_by=text(get(b"pb")),
     )
 

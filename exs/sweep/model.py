@@ -28,7 +28,8 @@ class Sweep:
 
     `count`: points before identical ones are dropped. `duplicates`: how many were dropped, known once
     `jobs()` has been run through. `local_slots`: runner's `resource` and experiment-scheduler's
-    `available_cuda`, one device string per slot of `exs run`. `notes`: lines to show the user.
+    `available_cuda`, one device string per slot of `exs run`. `canary`: so many jobs run before the others may.
+    `breaker`: pause the experiment when its jobs fail alike and none succeeds. `notes`: lines to show the user.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Sweep:
     lost_after: float | None = None
     weight: float | None = None
     preemptible: bool = True
+    canary: int = 0
+    breaker: bool = True
     local_slots: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     when_pushed: tuple[str, ...] = ()  #: those of `notes` that do not matter where `exs run` runs it

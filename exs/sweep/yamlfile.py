@@ -25,6 +25,8 @@ Mark = tuple[Line, "dict[str, Any] | list[Any] | None"]
 
 #: A file's aliases and merges may make its data this many times `Limits.sweep_bytes`, not more.
 EXPANSION = 8
+#: Keys whose mappings may have whole numbers as keys: exit codes.
+NUMBERED = ("exit",)
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,8 @@ class _Builder:
         if key == "<<" and plain:
             top.merging = True
             return
+        if type(key) is int and len(self._stack) > 1 and self._stack[-2].key in NUMBERED:
+            key = str(key)
         if not isinstance(key, str):
             raise self._error(line, f"the key {shorten(key)} is not text.", "Quote it.")
         if key in top.value:

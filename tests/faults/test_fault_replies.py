@@ -9,7 +9,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "audit_job": (astray, lambda store, scene: store.audit()),
     "cancel": (nothing, lambda store, scene: store.cancel(scene.ids)),
     "claim": (nothing, lambda store, scene: store.claim(scene.lab.slot("third").offer, "attempt-of-third")),
+    "crash": (nothing, lambda store, scene: crashed(store, scene)),
     "discard": (staged, lambda store, scene: store._discard("e", 0)),
     "drain": (nothing, lambda store, scene: store.drain(["first"], "ann", why="dust", grace=600)),
     "enable": (drained, lambda store, scene: store.enable(["first"])),
@@ -134,6 +135,13 @@ def finish(store: Store, scene: Scene) -> None:
     assert held is not None
     fence, claim = store.finish_and_claim(held.job, held.attempt, DONE, scene.slot.offer, "next-attempt")
     assert fence is Fenced.OURS and claim is not None
+
+
+def crashed(store: Store, scene: Scene) -> None:
+    held = scene.slot.held
+    assert held is not None
+    outcome = replace(CRASHED, exclude_node=True, after="requeue", kind="error", alike="error")
+    assert store.finish(held.job, held.attempt, outcome, scene.slot.offer) is Fenced.OURS
 
 
 def release(store: Store, scene: Scene) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from exs.model import Claim, Failure, JobState, Json, Outcome, Spec
 from exs_worker import control, launch, plainfile
 from exs_worker.control import stop_signal
+from exs_worker.judgement import judged
 from exs_worker.launch import BAD_JOB, explain
 from exs_worker.logpump import LogPump
 from exs_worker.metrics import Scanner
-from exs_worker.outcome import Exit, failure_of, signal_name
+from exs_worker.outcome import Exit, device_memory, failure_of, signal_name
 from exs_worker.place import Place
 from exs_worker.prepare import Command, Prepared, prepare
 from exs_worker.report import Report
@@ -24,6 +25,9 @@ PLANNED = ("preempt", "edit", "pause", "requeue")
 STOPS = (*PLANNED, "cancel", "kill", "fenced")
 #: Those that Redis asks for; the others are this node's.
 ASKED = frozenset({"preempt", "edit", "pause", "cancel", "kill"})
+
+#: Bytes of the end of a log in which the cause of a failure on a GPU is looked for.
+LAST_WORDS = 32 * 1024
 
 _WORDS = {
     "preempt": "preempted",
@@ -64,6 +68,7 @@ class Attempt:
         self._prepared: Prepared | None = None
         self._problem = "the attempt was not prepared."
         self._notes: list[str] = []
+        self._hits: dict[int, str] = {}
         self._max_rss = 0
         self._dropped = 0
 
@@ -109,7 +114,7 @@ class Attempt:
         began = time.monotonic()
         prepared = self._prepared
         if prepared is None:
-            return self._outcome(JobState.CRASHED, self._problem, Failure.SPAWN)
+            return judged(self._outcome(JobState.CRASHED, self._problem, Failure.SPAWN), self._spec, {})
         if not prepared.commands:
             outcome = self._outcome(JobState.DONE, "skipped: done before")
         else:
@@ -120,6 +125,8 @@ class Attempt:
             result, told = prepared.report.settle(), prepared.report.whole()
             if prepared.report.problem:
                 self._notes.append(f"report not readable: {prepared.report.problem}")
+        if outcome.state is JobState.CRASHED:
+            outcome = judged(outcome, self._spec, self._hits)
         return replace(
             outcome,
             detail="; ".join(filter(None, (outcome.detail, *self._notes))),
@@ -157,7 +164,9 @@ class Attempt:
         """Run one command to the end of its tree. Raises what `launch.BAD_JOB` lists if it cannot be started."""
         limits, spec, oom = self._place.limits, self._spec, self._place.oom
         kills = oom.count()
-        with Scanner(spec.metrics) if spec.metrics else contextlib.nullcontext() as scanner:
+        patterns = [policy["pattern"] for policy in spec.log_policies]
+        looks = Scanner(spec.metrics, patterns) if spec.metrics or patterns else contextlib.nullcontext()
+        with looks as scanner:
             listen = scanner.feed if scanner else None
             file = plainfile.create(command.log)
             pump = LogPump(file, limits.log_bytes, limits.log_tail_bytes, limits.tail_bytes, listen)
@@ -173,7 +182,10 @@ class Attempt:
             if scanner:
                 scanner.finish()
                 prepared.report.matched |= scanner.values
-                self._notes += [f"metric {name} given up: its expression is too slow" for name in scanner.dropped]
+                self._hits |= scanner.hits
+                slow = [f"metric {name}" for name in scanner.dropped]
+                slow += [f"log policy {spec.log_policies[at]['pattern']}" for at in scanner.slow]
+                self._notes += [f"{what} given up: its expression is too slow" for what in slow]
         return _Ran(ended, pump.recent, pump.dropped, 0 if ended.exit.code == 0 else oom.count() - kills)
 
     def _note_end(self, prepared: Prepared, command: str, outcome: Outcome) -> None:
@@ -201,9 +213,12 @@ class Attempt:
         elif ended.stopped and not self._finished(ended, want):
             outcome = self._stopped(_manner(ended.exit), ended.exit)
         else:
-            failure, detail = failure_of(ended.exit, ran.recent, ran.oom_kills)
+            recent = self._last_words(ran)
+            failure, detail = failure_of(ended.exit, recent, ran.oom_kills)
             state = JobState.CRASHED if failure else JobState.DONE
             outcome = self._outcome(state, detail, failure, ended.exit)
+            if failure is Failure.OOM and not ran.oom_kills and self._place.devices:
+                outcome = replace(outcome, device_memory=device_memory(recent))
         if outcome.state is JobState.DONE:
             return outcome
         return replace(outcome, tail=ran.recent.decode("utf-8", "replace"))
@@ -217,6 +232,15 @@ class Attempt:
         """Say in `$EXS_CONTROL` what is wanted, before the signal comes."""
         if self._prepared is not None:
             control.tell(self._prepared.env["EXS_CONTROL"], want)
+
+    def _last_words(self, ran: _Ran) -> bytes:
+        """The end of the output in which a failure is looked for: JAX says why before it lists all its buffers."""
+        if ran.ended.exit.code == 0 or not self._place.devices:
+            return ran.recent
+        try:
+            return plainfile.read_end(self.log, LAST_WORDS)[0] or ran.recent
+        except OSError:
+            return ran.recent
 
     def _stopped(self, manner: str, end: Exit) -> Outcome:
         want = self._want()

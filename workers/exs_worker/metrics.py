@@ -1,11 +1,12 @@
-"""Results read from a job's output: one regular expression each, the last match wins."""
+"""What a job's output is searched for while it passes: results (the last match wins) and log policies (the first)."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -23,16 +24,19 @@ class _TooSlow(Exception):
 
 
 class Scanner:
-    """Looks for `metrics` (name -> regular expression with one group) in output that passes in chunks.
+    """Looks for `metrics` (name -> regular expression with one group) and `policies` (regular expressions) in output
+    that passes in chunks. `values` holds what the metrics found, `hits` the line in which each policy was found first.
 
     Lines end at a newline or a carriage return (progress bars). Used as a context manager, in the main thread, it
     interrupts an expression that backtracks for ever: `re` holds the interpreter lock but looks at signals.
-    `dropped` then names it. Raises ValueError for an expression that cannot be compiled.
+    `dropped` then names it, `slow` has the number of a policy. Raises ValueError for what cannot be compiled.
     """
 
-    def __init__(self, metrics: Mapping[str, str]) -> None:
+    def __init__(self, metrics: Mapping[str, str], policies: Sequence[str] = ()) -> None:
         self.values: dict[str, Json] = {}
+        self.hits: dict[int, str] = {}
         self.dropped: list[str] = []
+        self.slow: list[int] = []
         self._patterns: dict[str, re.Pattern[bytes]] = {}
         for name, text in metrics.items():
             try:
@@ -42,8 +46,9 @@ class Scanner:
             if pattern.groups < 1:
                 raise ValueError(f"metrics: {name}: {text!r} needs a group ( ) around the value")
             self._patterns[name] = pattern
+        self._policies = {at: _findable(text) for at, text in enumerate(policies)}
         self._rest = b""
-        self._trying = ""
+        self._trying = False
         self._previous: Any = None
         self._guarded = False
 
@@ -73,31 +78,61 @@ class Scanner:
     def _search(self, lines: list[bytes]) -> None:
         for name, pattern in list(self._patterns.items()):
             try:
-                self._last_match(name, pattern, lines)
+                with self._limited():
+                    self._last_match(name, pattern, lines)
             except _TooSlow:
                 del self._patterns[name]
                 self.dropped.append(name)
+        for at, pattern in list(self._policies.items()):
+            try:
+                with self._limited():
+                    line = next((line for line in lines if pattern.search(line, 0, LINE)), None)
+            except _TooSlow:
+                self.slow.append(at)
+            else:
+                if line is None:
+                    continue
+                self.hits[at] = line[:LINE].decode("utf-8", "replace")
+            del self._policies[at]
 
     def _last_match(self, name: str, pattern: re.Pattern[bytes], lines: list[bytes]) -> None:
+        for line in reversed(lines):
+            found = None
+            for match in pattern.finditer(line[:LINE]):
+                found = match
+            if found is not None and found[1] is not None:
+                self.values[name] = number(found[1].decode("utf-8", "replace"))
+                return
+
+    @contextlib.contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Raises _TooSlow in what is done meanwhile once it has taken its budget."""
         try:
-            self._trying = name
+            self._trying = True
             if self._guarded:
                 signal.setitimer(signal.ITIMER_VIRTUAL, BUDGET)
-            for line in reversed(lines):
-                found = None
-                for match in pattern.finditer(line[:LINE]):
-                    found = match
-                if found is not None and found[1] is not None:
-                    self.values[name] = number(found[1].decode("utf-8", "replace"))
-                    return
+            yield
         finally:
-            self._trying = ""
+            self._trying = False
             if self._guarded:
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def _alarm(self, signum: int, frame: FrameType | None) -> None:
         if self._trying:
             raise _TooSlow
+
+
+def _findable(text: str) -> re.Pattern[bytes]:
+    """A pattern that is found in the same lines as `text`. Raises ValueError for what is no regular expression.
+
+    Determined's examples begin with `.*`, which says nothing where a pattern may be found anywhere, and makes a line
+    that lacks it cost the square of its length.
+    """
+    plain = re.sub(r"\A(?:\.\*(?![?+*{]))+", "", text)
+    try:
+        return re.compile(plain.encode("utf-8"))
+    except (re.error, OverflowError) as error:
+        raise ValueError(f"log policy {text!r} is not a regular expression: {error}") from None
 
 
 def number(text: str) -> Json:

@@ -14,15 +14,19 @@ from exs.model import Failure
 
 CGROUPS = "/sys/fs/cgroup"
 
-#: What Python, NumPy, PyTorch, JAX, TensorFlow and the CUDA runtime print when memory runs out.
-_NO_MEMORY = re.compile(
-    rb"^(?:[\w.]*\.)?_?(?:Array)?MemoryError\b"
-    rb"|CUDA(?: error:)? out of memory"
+#: What PyTorch, TensorFlow, JAX, CuPy and CUDA itself print when the memory of a GPU runs out.
+_DEVICE = (
+    rb"(?:CUDA|HIP)(?: error(?: 2)?:)? out of memory"
     rb"|\bOutOfMemoryError\b"
-    rb"|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED"
-    rb"|RESOURCE_EXHAUSTED: Out of memory|ResourceExhaustedError",
-    re.MULTILINE,
+    rb"|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|(?:CUBLAS|CUDNN|CUSOLVER|CUFFT)_(?:STATUS_)?ALLOC_FAILED"
+    rb"|cudaMalloc[^\n]{0,80}out of memory"
+    rb"|RESOURCE_EXHAUSTED: Out of memory|ResourceExhaustedError|OOM when allocating tensor"
 )
+_DEVICE_MEMORY = re.compile(_DEVICE)
+#: TensorFlow says so too when it was the host's.
+_HOST_MEMORY = re.compile(rb"device:CPU:|allocator (?:cpu|mklcpu)", re.IGNORECASE)
+#: The same, and what Python and NumPy print when that of the machine does.
+_NO_MEMORY = re.compile(rb"^(?:[\w.]*\.)?_?(?:Array)?MemoryError\b|" + _DEVICE, re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,11 @@ def failure_of(end: Exit, recent: bytes, oom_kills: int) -> tuple[Failure | None
     if found := _NO_MEMORY.search(recent):
         return Failure.OOM, f"out of memory: {found[0].decode('ascii', 'replace')}, {detail}"
     return Failure.ERROR, detail
+
+
+def device_memory(recent: bytes) -> bool:
+    """Whether it was the memory of a GPU that ran out, by the end of the output."""
+    return _DEVICE_MEMORY.search(recent) is not None and _HOST_MEMORY.search(recent) is None
 
 
 class OomCounter:

@@ -142,7 +142,8 @@ class Slot(RqSide):
                 self._store.release_unknown(self._attempt_id, "its slot left", self._offer)
             if self._next is not None:
                 self._store.release(self._next.job, self._next.attempt, "its slot left", self._offer)
-            self._store.slot_dead([self.name], self._lost or "its slot left")
+            failure = Failure.GPU if self._lost else Failure.LOST
+            self._store.slot_dead([self.name], self._lost or "its slot left", failure)
         self._keeper.stop()
         with contextlib.suppress(redis.RedisError):
             self.unsubscribe()

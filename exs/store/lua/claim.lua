@@ -79,7 +79,7 @@ while not suspended and junk > 0 do
   local from = pick(pools, devices, memory, ARGV[3], only)
   if not from then break end
   local name = experiment_of(from.queue)
-  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'running', 'max')
+  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'running', 'max', 'canary')
   local running = not e.err and whole(e[1])
   local id, f
   if running then id, f = take(from.queue) end
@@ -88,7 +88,7 @@ while not suspended and junk > 0 do
     lease_to(id, f, nth)
     count(name, 'running', 1)
     if from.score < FAIR then sync(name, true)
-    elseif e[2] and running + 1 >= (whole(e[2]) or 2 ^ 53) then sync(name)
+    elseif (e[2] or e[3]) and running + 1 >= (most(e[2], e[3]) or 2 ^ 53) then sync(name)
     elseif redis.call('EXISTS', RQ_QUEUE .. from.queue) == 0 then unset_ready(from.pool, from.shape, from.queue) end
     for p in string.gmatch(pools, '[^,]+') do redis.call('ZREM', IDLE .. p .. ':' .. offer, slot) end
     announce()

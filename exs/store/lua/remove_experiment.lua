@@ -40,7 +40,7 @@ for _, segment in ipairs(segments) do redis.call('UNLINK', segment.key) end
 if redis.call('EXISTS', STAGE .. name) == 0 then
   for bucket = 0, 4095 do redis.call('UNLINK', POINTS .. name .. ':' .. string.format('%03x', bucket)) end
 end
-redis.call('UNLINK', EXPERIMENT .. name, MEND .. name, QUEUES .. name, SPECS .. name)
+redis.call('UNLINK', EXPERIMENT .. name, MEND .. name, BREAKER .. name, QUEUES .. name, SPECS .. name)
 redis.call('ZREM', EXPERIMENTS, name)
 if e[2] then redis.call('HDEL', IDS, e[2]) end
 redis.call('ZREM', ORDER .. pool, name)

@@ -1,13 +1,14 @@
 --@ time number list ready state attempt pause edit lose
--- slot_dead(why, budget, wait_ms, wait_max_ms, slot1, ...) -> jobs put back
+-- slot_dead(why, failure, budget, wait_ms, wait_max_ms, slot1, ...) -> jobs put back
 -- Their agent saw these slots die: what they held is lost now, without waiting for a lease; they leave the lists.
+-- failure: lost, or gpu when it was a GPU that failed.
 -- keys: rq:worker(s) exs:idle exs:wake and those of lose
 local now = now_ms()
 local n = 0
 local held = {}
 redis.call('DEL', NONE) -- see renew
 -- All leave the lists before any job is put back: it must wake none of them.
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local slot = ARGV[i]
   local w = redis.pcall('HMGET', RQ_WORKER .. slot, 'current_job', 'exs_at', 'queues', 'exs_offer')
   for pool in string.gmatch(w[3] or '', '[^,]+') do
@@ -21,7 +22,7 @@ end
 for _, one in ipairs(held) do
   local job = load(one[1])
   if job and job.at and job.at == one[2] then
-    lose(job, ARGV[1], now, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]))
+    lose(job, ARGV[1], now, tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[2])
     n = n + 1
   end
 end

@@ -12,6 +12,7 @@ from exs.sweep.dialects import hyperparameters
 from exs.sweep.dialects.own import check_env_name, command
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
+from exs.sweep.failures import log_policies
 from exs.sweep.fields import Fields
 from exs.sweep.model import Sweep
 from exs.sweep.naming import Namer
@@ -20,11 +21,14 @@ from exs.sweep.space import Space
 from exs.sweep.suggest import hint, shorten
 from exs.sweep.yamlfile import Document
 
-_KEYS = "name entrypoint hyperparameters searcher max_restarts resources environment reproducibility preemption_timeout"
+_KEYS = (
+    "name entrypoint hyperparameters searcher max_restarts resources environment reproducibility preemption_timeout "
+    "log_policies"
+)
 KEYS = tuple(_KEYS.split())
 #: Keys of Determined that say nothing about a job here; one line lists them.
 _UNUSED = (
-    "description labels data workspace project log_policies bind_mounts checkpoint_storage checkpoint_policy "
+    "description labels data workspace project bind_mounts checkpoint_storage checkpoint_policy "
     "retention_policy slurm pbs profiling scheduling_unit records_per_epoch min_validation_period integrations "
     "min_checkpoint_period optimizations tensorboard_storage debug internal perform_initial_validation security"
 )
@@ -189,6 +193,7 @@ def _spec(
         env=env,
         job_dirs=context.options.job_dirs,
         grace=fields.duration("preemption_timeout"),
+        log_policies=log_policies(fields, context.limits),
         datetime=context.datetime,
     )
 

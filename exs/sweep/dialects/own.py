@@ -7,7 +7,7 @@ import warnings
 
 from exs.errors import InputError
 from exs.model import DEFAULT_PRIORITY, Json, Spec
-from exs.sweep import resources, space
+from exs.sweep import failures, resources, space
 from exs.sweep.context import Context, check_options
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
@@ -21,7 +21,7 @@ from exs.sweep.yamlfile import Document
 
 _KEYS = (
     "name command commands params zip exclude samples sample_seed repeat resources priority retries timeout "
-    "grace lost_after max_running env output metrics weight preemptible"
+    "grace lost_after max_running env output metrics weight preemptible on_failure log_policies canary breaker"
 )
 KEYS = tuple(_KEYS.split())
 #: What a `command` without a name is called, in logs and stat.json.
@@ -69,6 +69,8 @@ def read(documents: list[Document], context: Context) -> Sweep:
         lost_after=fields.duration("lost_after"),
         weight=fields.weight("weight"),
         preemptible=fields.flag("preemptible") is not False,
+        canary=fields.integer("canary", 0) or 0,
+        breaker=fields.flag("breaker") is not False,
         notes=_orphans(commands, found),
     )
 
@@ -134,6 +136,8 @@ def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context
         timeout=fields.duration("timeout"),
         grace=fields.duration("grace"),
         metrics=_metrics(fields.section("metrics")),
+        on_failure=failures.on_failure(fields),
+        log_policies=failures.log_policies(fields, context.limits),
         datetime=context.datetime,
     )
 

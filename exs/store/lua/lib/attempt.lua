@@ -27,9 +27,9 @@ end
 -- with the seconds that it ran; HINCRBYFLOAT would cost as much as all the rest (measured).
 local function free_slot(slot, attempt, counted, seconds)
   local worker = RQ_WORKER .. slot
-  local w = redis.call('HMGET', worker, 'exs_at', 'total_working_time', counted or 'exs_at')
+  local w = redis.call('HMGET', worker, 'exs_at', 'total_working_time', counted or 'exs_at', 'exs_failed')
   if w[1] ~= attempt then return end
-  redis.call('HDEL', worker, 'current_job', 'exs_at')
+  redis.call('HDEL', worker, 'current_job', 'exs_at', w[4] and counted == 'successful_job_count' and 'exs_failed' or 'exs_at')
   if counted then
     local total = string.match(w[2] or '', '^%d+%.?%d*$') and tonumber(w[2]) or 0
     redis.call('HSET', worker, 'state', 'idle', counted, number(w[3]) + 1, 'total_working_time', string.format('%.6f', total + seconds))
@@ -59,10 +59,17 @@ local function ask(job, want)
   redis.call('PUBLISH', RQ_PUBSUB .. job.slot, cjson.encode({command = 'exs', want = want, job_id = job.id, attempt = job.at}))
 end
 
--- Takes a job that is over out of its registry, to run again with its retries and crash budget restored.
+-- Takes a job that is over out of its registry, to run again with its retries and crash budget restored, and wherever it
+-- could at first.
 local function revive(job)
   remember(job)
   leave(job)
-  redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
+  redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'rk', 'om', 'qs', 'xn', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
     'ended_at', 'started_at', 'exc_info', 'description')
+  local home = redis.call('HGET', RQ_JOB .. job.id, 'oq')
+  if home then
+    redis.call('HSET', RQ_JOB .. job.id, 'origin', home)
+    redis.call('HDEL', RQ_JOB .. job.id, 'oq')
+    job.q = home
+  end
 end

@@ -56,10 +56,13 @@ local function commit(m, place, now)
     limit_running(m, key)
     redis.call('HSET', key, 'retries', m.retries)
     weigh(m, key)
-    for _, name in ipairs({'lost', 'preemptible'}) do
+    for _, name in ipairs({'lost', 'preemptible', 'breaker', 'on_lost', 'on_gpu', 'on_poison'}) do
       if m[name] then redis.call('HSET', key, name, m[name]) else redis.call('HDEL', key, name) end
     end
   end
+  -- What was pushed may be new code: it has its canary though other jobs are done.
+  if m.canary and place.count > 0 then redis.call('HSET', key, 'canary', m.canary)
+  elseif not m.canary and not m.add then redis.call('HDEL', key, 'canary') end
   if place.count > 0 then
     redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
     redis.call('HSET', key, 'spec', m.spec_digest)

@@ -1,20 +1,29 @@
 -- Ends an attempt whose slot or node is lost: back to the queue unpunished, until the crash budget is spent.
 -- The first loss is queued at once; later ones wait, doubling, so that a poison job does not race through a fleet.
 -- One that was to be paused or to run anew is where it was to go, and the loss is not counted: it was asked to stop.
-local function lose(job, why, now, budget, wait, longest)
+-- `failure`: lost, or gpu when a GPU of its slot failed. What the sweep says of it (`on_lost`, `on_gpu`, `on_poison`) goes
+-- before the budget: fail, pause, or how often it may be lost so and run again.
+local function lose(job, why, now, budget, wait, longest, failure)
+  failure = failure or 'lost'
   leave(job)
   free_slot(job.slot, job.at)
+  local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'on_' .. failure, 'on_poison')
   local asked = job.wn == 'pause' or job.wn == 'edit'
-  local lost = job.ls + (asked and 0 or 1)
-  local f = {'ls', lost, 'ended_at', iso(now), 'fc', 'lost', 'fd', why}
+  local rule = not asked and not unwanted(job) and e[1] or nil
+  budget = whole(rule) and whole(rule) + 1 or budget
+  local lost = job.ls + ((asked or rule == 'pause') and 0 or 1)
+  local f = {'ls', lost, 'ended_at', iso(now), 'fc', failure, 'fd', why}
   redis.call('HDEL', RQ_JOB .. job.id, 'xc', 'sg')
   if unwanted(job) then
     redis.call('HSET', RQ_JOB .. job.id, unpack(f))
     apply_edit(job)
     enter(job, 'CANCELED', now, {'ended_at', iso(now)})
-  elseif lost >= budget and not asked then
-    f[6], f[8] = 'poison', 'lost with its slot ' .. lost .. ' times; last: ' .. why
-    f[9], f[10], f[11], f[12] = 'exc_info', 'poison: ' .. why, 'description', 'poison: ' .. why
+  elseif rule == 'fail' or lost >= budget and not asked and rule ~= 'pause' then
+    if rule ~= 'fail' then
+      f[6], f[8] = 'poison', 'lost with its slot ' .. lost .. ' times; last: ' .. why
+      if e[2] == 'pause' then rule = 'pause' end
+    end
+    f[9], f[10], f[11], f[12] = 'exc_info', f[6] .. ': ' .. why, 'description', f[6] .. ': ' .. why
     enter(job, 'CRASHED', now, f)
   else
     redis.call('HSET', RQ_JOB .. job.id, unpack(f))
@@ -22,8 +31,12 @@ local function lose(job, why, now, budget, wait, longest)
     if asked then
       apply_edit(job)
       set_aside(job, now)
-    elseif lost == 1 then requeue(job, now)
+    elseif lost == 1 or rule == 'pause' then requeue(job, now)
     else requeue_later(job, now, now + math.min(wait * 2 ^ (lost - 2), longest)) end
   end
-  sync(job.exp)
+  if rule == 'pause' then
+    pause_experiment(job.exp, 'on_failure of ' .. f[6] .. ': job ' .. job.exp .. '/' .. job.ix .. ': ' .. why, now)
+  else
+    sync(job.exp)
+  end
 end

@@ -14,6 +14,12 @@ local function stands_at(id)
   return not f.err and (decimal(f[1]) or whole(f[2])) or nil
 end
 
+-- How many jobs of an experiment may run at once: `max` of its fields, and as many as its canary still needs; nil for any.
+local function most(max, canary)
+  local n, first = whole(max), whole(canary)
+  return n and first and math.min(n, first) or n or first
+end
+
 -- Adds n to a count of an experiment; one that cannot be read starts anew. Returns the count.
 local function count(name, field, n)
   local now = redis.pcall('HINCRBY', EXPERIMENT .. name, field, n)

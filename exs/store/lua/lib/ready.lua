@@ -43,9 +43,10 @@ end
 -- Brings the ready set in line with one experiment; wakes idle slots for what became ready. `quiet`: nothing did, only its
 -- share has changed.
 local function sync(name, quiet)
-  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'pool', 'kind', 'paused', 'max', 'running', 'archived', 'fair', 'weight')
+  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'pool', 'kind', 'paused', 'max', 'running', 'archived', 'fair', 'weight',
+    'canary')
   if e.err or not e[1] then return end
-  local max, running = whole(e[4]), number(e[5])
+  local max, running = most(e[4], e[9]), number(e[5])
   local room = max and max - running or 1000000
   local queues, queued = lengths_of(name)
   local order = redis.call('ZSCORE', ORDER .. e[1], name)

@@ -1,0 +1,81 @@
+--@ number ready state attempt drained elsewhere
+-- The breaker's side of the slots. A slot remembers what it failed fast since its last success; when that are different jobs
+-- of experiments that fare well elsewhere, the fault is its own: it is drained, and they are queued again, unpunished. If one
+-- of them fails alike on another slot all the same, the slot is given back.
+local REMEMBERED = 20 -- failures in a row that a slot remembers
+
+local function successes(name)
+  local n = 0
+  for _, queue in ipairs(redis.call('HKEYS', QUEUES .. name)) do
+    local done = redis.pcall('ZCARD', RQ_FINISHED .. queue)
+    n = n + (type(done) == 'number' and done or 0)
+  end
+  return n
+end
+
+-- Whether a job of an experiment has run on another slot for longer than a fast failure takes.
+local function survives(name, slot, fast, now)
+  for _, queue in ipairs(redis.call('HKEYS', QUEUES .. name)) do
+    local held = redis.pcall('ZRANDMEMBER', RQ_WIP .. queue, REMEMBERED)
+    for _, member in ipairs(held.err and {} or held) do
+      local f = redis.pcall('HMGET', RQ_JOB .. string.match(member, '^[^:]*'), 'worker_name', 'started_at')
+      if f[1] and f[1] ~= slot and now - ms_of(f[2]) >= fast * 1000 then return true end
+    end
+  end
+  return false
+end
+
+-- What a slot failed in a row: {job, experiment, alike}, the last ones.
+local function failed_on(slot)
+  local text = redis.call('HGET', RQ_WORKER .. slot, 'exs_failed')
+  local good, list = pcall(cjson.decode, text or '[]')
+  return good and type(list) == 'table' and list or {}
+end
+
+-- Puts back, unpunished, what a drained slot failed.
+local function put_back_failed(list, slot, now)
+  for i = #list, 1, -1 do
+    local job = load(list[i][1])
+    if job and (job.st == 'CRASHED' or job.st == 'QUEUED' and job.ra) then
+      revive(job)
+      redis.call('HSET', RQ_JOB .. job.id, 'qs', cjson.encode({slot, list[i][3]}))
+      requeue(job, now)
+      sync(job.exp)
+    end
+  end
+end
+
+-- Adds a fast failure to those of a slot; true when it is drained now.
+local function blame_slot(job, o, slot, limits, now, pool)
+  local list = failed_on(slot)
+  local kept = {}
+  for _, one in ipairs(list) do if one[1] ~= job.id then kept[#kept + 1] = one end end
+  kept[#kept + 1] = {job.id, job.exp, o.alike}
+  while #kept > REMEMBERED do table.remove(kept, 1) end
+  local well, asked = 0, {}
+  for _, one in ipairs(kept) do
+    local name = one[2]
+    if asked[name] == nil then asked[name] = successes(name) > 0 or survives(name, slot, limits.fast, now) end
+    if asked[name] then well = well + 1 end
+  end
+  local shape = redis.call('HGET', QUEUES .. job.exp, job.q) or ''
+  if well < limits.slots or drained(slot, job.nd, now) or not fits_another(pool, shape, slot, now) then
+    redis.call('HSET', RQ_WORKER .. slot, 'exs_failed', cjson.encode(kept))
+    return false
+  end
+  redis.call('HDEL', RQ_WORKER .. slot, 'exs_failed')
+  local why = #kept .. ' jobs in a row failed here at once, and their experiments fare well elsewhere; last: ' .. o.alike
+  set_drained(lasting(slot), {why = why, by = 'breaker', at = now, kind = 'quarantine'})
+  put_back_failed(kept, slot, now)
+  return true
+end
+
+-- Gives back a slot that was drained for what its jobs do elsewhere too.
+local function clear_slot(job, alike, slot)
+  local good, q = pcall(cjson.decode, redis.call('HGET', RQ_JOB .. job.id, 'qs') or 'null')
+  if not good or type(q) ~= 'table' or q[1] == slot or q[2] ~= alike then return end
+  redis.call('HDEL', RQ_JOB .. job.id, 'qs')
+  redis.call('HSET', BREAKER .. job.exp, 'own', alike)
+  local good_drain, d = pcall(cjson.decode, redis.call('HGET', DRAINED, lasting(q[1])) or 'null')
+  if good_drain and type(d) == 'table' and d.kind == 'quarantine' then end_drains({[lasting(q[1])] = true}) end
+end
