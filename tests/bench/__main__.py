@@ -6,6 +6,7 @@ instead, or take CPU seconds or the times that Redis keeps of its own commands.
 
     expansion   points per second of a sweep, beside itertools.product with json.dumps
     push        `exs push` of 100,000 and of 1,000,000 points: seconds, memory, and how long another client waits
+    bulk        cancel, retry, pause, activate and rm of 100,000 jobs: seconds, and how long another client waits
     claim       microseconds in Redis of claim and finish, by jobs queued and by experiments
     list        `exs list -t` of 10,000 and of 100,000 jobs, beside reading the same records in one pipeline
     startup     `exs --help` and `exs list` beside `rq info`, in turns
@@ -43,6 +44,7 @@ sys.path[:0] = [path for path in map(str, (ROOT, ROOT / "workers", ROOT / "tests
 NAMES = {
     "expansion": "expansion",
     "push": "pushing",
+    "bulk": "bulk",
     "claim": "claiming",
     "list": "listing",
     "startup": "startup",

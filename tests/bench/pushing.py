@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
-from tests.bench.bench import ROOT, Bench, Queue, three_parameters
+from tests.bench.bench import Bench, Queue, three_parameters
 from tests.bench.figures import Report
 from tests.bench.measure import cpu_seconds
+from tests.bench.watching import watched
 
-T = TypeVar("T")
 #: What a record of a job takes, about, for the floor.
 RECORD = "x" * 350
-
-
-def _watched(queue: Queue, action: Callable[[], T]) -> tuple[T, list[float], float]:
-    """What `action` returns; milliseconds that another client waited; the longest script, in ms."""
-    queue.client.config_set("slowlog-log-slower-than", 500)
-    queue.client.slowlog_reset()
-    prober = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.prober", queue.server.host, str(queue.server.port)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert prober.stdout is not None
-    prober.stdout.readline()
-    try:
-        done = action()
-    finally:
-        waits = json.loads(prober.communicate("")[0])
-    slow = [
-        entry["duration"] / 1000 for entry in queue.client.slowlog_get(128) if b"EVALSHA" in entry["command"].upper()
-    ]
-    return done, waits, max(slow, default=0.5)
 
 
 def _plain(queue: Queue, count: int) -> float:
@@ -60,14 +32,14 @@ def run(bench: Bench) -> Report:
     report = Report("push: from a YAML file to queued, by the command `exs push`")
     sizes = (2_000, 20_000) if bench.quick else (100_000, 1_000_000)
     with bench.server() as queue:
-        _, calm, _ = _watched(queue, lambda: time.sleep(1))
+        _, calm, _ = watched(queue, lambda: time.sleep(1))
     for count in sizes:
         with bench.server() as queue:
             plain = _plain(queue, min(count, 100_000))
             queue.client.flushall()
             words = bench.exs("push", str(queue.sweep(three_parameters("resnet", count))))
             redis_cpu = cpu_seconds(queue.pid)
-            used, waits, longest = _watched(queue, partial(bench.command, words, queue.url))
+            used, waits, longest = watched(queue, partial(bench.command, words, queue.url))
             redis_cpu = cpu_seconds(queue.pid) - redis_cpu
             report.notes += queue.disk_delays()
             assert queue.store.experiment("resnet").jobs == count

@@ -14,7 +14,7 @@ local function around(name, at, reach, without)
     local ids = redis.call('LRANGE', key, first, belongs + reach)
     for i, id in ipairs(ids) do
       local place = stands_at(id)
-      if place and id ~= without then row[#row + 1] = {id = id, at = place, nth = first + i} end
+      if place and id ~= without then row[#row + 1] = {id = id, at = place, nth = number_of(queue) * 2 ^ 32 + first + i} end
       if place and i == 1 and first > 0 then low = math.max(low, place) end
       if place and i == #ids and i > belongs + reach - first then high = math.min(high, place) end
     end

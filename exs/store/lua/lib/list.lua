@@ -19,7 +19,9 @@ end
 -- Puts an id that is in no list into its place; returns how many places Redis looked at, which is what it costs.
 local function insert(queue, id, at)
   local key = RQ_QUEUE .. queue
-  local _, belongs = halve(key, id, at, {})
+  local head = redis.call('LINDEX', key, 0)
+  local _, belongs = false, 0 -- who puts back many begins with the last of them
+  if head and (stands_at(head) or 0) <= at then _, belongs = halve(key, id, at, {}) end
   local next_one = redis.call('LINDEX', key, belongs)
   if belongs == 0 then redis.call('LPUSH', key, id)
   elseif not next_one then redis.call('RPUSH', key, id)

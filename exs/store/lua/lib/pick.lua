@@ -13,7 +13,10 @@ local function better(a, b)
   local same
   if fair then same = experiment_of(a.queue) == experiment_of(b.queue)
   else same = math.floor(a.score / 128) == math.floor(b.score / 128) end
-  if same then return head_place(a.queue) < head_place(b.queue) end
+  if same then
+    local first, second = head_place(a.queue), head_place(b.queue)
+    return first < second or first == second and number_of(a.queue) < number_of(b.queue)
+  end
   return a.score < b.score
 end
 
