@@ -75,6 +75,10 @@ class RunDir:
         """`$EXS_CONTROL`: what the slot tells the job."""
         return f"{self.root}/.exs-control.{attempt}"
 
+    def metric(self, name: str) -> str:
+        """Every point of a metric, JSON lines. `name` is one that a file can have."""
+        return f"{self.root}/metrics/{name}.json{self._tail}"
+
     def temporary(self, attempt: str) -> str:
         """A record that is being written, to be renamed when it is whole."""
         return f"{self.root}/.exs-tmp.{attempt}"

@@ -29,6 +29,24 @@ class PastAttempt:
     log: str = ""
 
 
+@dataclass(frozen=True)
+class Metric:
+    """What is kept of one metric of one job. Points are (step, value) in the order in which they came.
+
+    A value is a number, or "nan", "inf" or "-inf"; `lowest` and `highest` are the finite ones'. `points` are every
+    `every`-th of `count`, rounded to nine digits.
+    """
+
+    name: str
+    count: int
+    first: tuple[float, Json]
+    last: tuple[float, Json]
+    lowest: tuple[float, Json] | None = None
+    highest: tuple[float, Json] | None = None
+    every: int = 1
+    points: tuple[tuple[float, float], ...] = ()
+
+
 @dataclass(slots=True)  # a list of 100,000 is made faster and half as large
 class JobRow:
     """Everything a list shows of one job. Times are Redis seconds since the epoch, 0.0 when there is none."""
@@ -66,6 +84,10 @@ class JobRow:
     paused_by: str = ""  #: who or what paused it, while it is PAUSING or PAUSED
     excluded: tuple[str, ...] = ()  #: nodes on which it must not run again
     least_memory: int = 0  #: bytes that its GPU must have, after one with less was too small
+    progress: float | None = None  #: 0 to 1, as the job says
+    said: str = ""  #: what the job says that it is doing
+    checkpoint: Mapping[str, Json] = field(default_factory=dict)  #: from which it can go on: path, step; {} for none
+    metrics: Mapping[str, Json] = field(default_factory=dict)  #: last value of each, of as many as a record holds
     history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
 
     @property

@@ -86,6 +86,10 @@ class Limits:
     directory_chars: int = 200
     #: Bytes of JSON in the result of one job.
     result_bytes: int = 64 * 1024
+    #: Points of one metric of one job in Redis; all of them stand in its run directory. As many as a plot is wide.
+    metric_points: int = 500
+    #: Metrics of one job: 4 MiB of Redis with all their points.
+    metric_names: int = 200
     #: Bytes of JSON in the parameters of one job.
     params_bytes: int = 64 * 1024
     #: Bytes of one log file kept from its start; after that the last `log_tail_bytes` are kept too.

@@ -25,7 +25,7 @@ _MOST = 100
 @status_option
 @forms()
 def command(selectors: tuple[str, ...], states: frozenset[JobState], form: str | None) -> None:
-    """Everything about an experiment (NAME) or jobs: parameters, results, where, why, attempts, files."""
+    """Everything about an experiment (NAME) or jobs: parameters, results, metrics, where, why, attempts, files."""
     store = open_store()
     pages: list[Listing] = []
     for selector in selectors:
@@ -50,7 +50,8 @@ def _pages(store: Store, selector: str, states: frozenset[JobState]) -> list[Lis
             f"{selector} is {len(rows)} jobs; show takes {_MOST}. See them in one table: exs list -t"
         )
     ways = {digest: _spec(store, name, digest) for name, digest in {(row.experiment, row.spec) for row in rows}}
-    return [JobPage(store.job(row.id), store.now(), ways[row.spec]) for row in rows]
+    metrics = store.metrics([row.id for row in rows if row.metrics])
+    return [JobPage(store.job(row.id), store.now(), ways[row.spec], metrics.get(row.id, {})) for row in rows]
 
 
 def _spec(store: Store, experiment: str, digest: str) -> Spec | None:

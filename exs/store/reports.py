@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from exs.errors import BrokenRecord
 from exs.model import Json, Told
+from exs.rows import Metric
 from exs.store import records
 from exs.store.base import Base
 from exs.store.scripts import Arg
+
+#: Jobs per script call: 3 ms of Redis where each has all metrics that it may have.
+_PAGE = 5
 
 
 class Reports(Base):
@@ -21,10 +26,51 @@ class Reports(Base):
         """
         return Told(records.text(self._call("report", *_args(job, attempt, report))))
 
+    def metrics(self, jobs: Sequence[str]) -> dict[str, dict[str, Metric]]:
+        """Job -> name -> metric with its points, for jobs that have any; one round trip."""
+        pages = [jobs[at : at + _PAGE] for at in range(0, len(jobs), _PAGE)]
+        replies = self._call_many([("metrics", page) for page in pages]) if pages else []
+        told = (one for reply in replies for one in reply)
+        found = ((job, _metrics(*one)) for job, one in zip(jobs, told, strict=True))
+        return {job: metrics for job, metrics in found if metrics}
+
+
+def _metrics(told: Sequence[bytes], points: Sequence[bytes]) -> dict[str, Metric]:
+    """The metrics of one job from `metrics.lua`; what cannot be read is left out (R12)."""
+    found: dict[str, Metric] = {}
+    for field, summary, series in zip(told[::2], told[1::2], points, strict=False):
+        try:
+            if name := records.text(field):
+                found[name] = _metric(name, records.loads(summary, "metric"), series)
+        except (BrokenRecord, ValueError, TypeError, LookupError):
+            continue
+    return dict(sorted(found.items()))
+
+
+def _metric(name: str, f: dict[str, Json], series: bytes) -> Metric:
+    words = [line.split() for line in series.decode("ascii").splitlines()]
+    return Metric(
+        name,
+        int(f["n"]),
+        _point(f["first"]),
+        _point(f["last"]),
+        _point(f["min"]) if "min" in f else None,
+        _point(f["max"]) if "max" in f else None,
+        int(f["every"]),
+        tuple((float(step), float(value)) for step, value in words),
+    )
+
+
+def _point(given: Json) -> tuple[float, Json]:
+    step, value = given
+    if not isinstance(value, (int, float)) and value not in ("nan", "inf", "-inf"):
+        raise ValueError(f"{value!r} is no value of a metric")
+    return float(step), value
+
 
 def calls_for(job: str, attempt: str, report: Mapping[str, Json]) -> list[tuple[str, Sequence[Arg]]]:
     """The script calls that bring a report on its way in front of another; none if there is nothing to tell."""
-    return [("report", _args(job, attempt, {**report, "whole": True}))] if report else []
+    return [("report", _args(job, attempt, report))] if report else []
 
 
 def _args(job: str, attempt: str, report: Mapping[str, Json]) -> Sequence[Arg]:

@@ -104,9 +104,13 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
     params: dict[str, Json] = {}
     result: dict[str, Json] = {}
     commands: list[Json] = []
+    metrics: dict[str, Json] = {}
+    checkpoint: dict[str, Json] = {}
     try:
         state = JobState(text(get(b"st")))
         params, result, commands = _values(f, text(job_id))
+        metrics = _mapping(get(b"mt"), f"metrics of job {text(job_id)}")
+        checkpoint = _mapping(get(b"ck"), f"checkpoint of job {text(job_id)}")
     except (BrokenRecord, ValueError) as error:
         state, broken = JobState.CRASHED, f"broken record: {error}"
     exit_code, name = get(b"xc"), text(get(b"nm"))
@@ -145,7 +149,20 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         excluded=tuple(text(f[b"xn"]).split(",")) if b"xn" in f else (),
         least_memory=whole(f[b"om"]) + 1 if b"om" in f else 0,
         paused_by=text(get(b"pb")),
+        progress=_share(get(b"pg")),
+        said=text(get(b"ss")),
+        checkpoint=checkpoint,
+        metrics=metrics,
     )
+
+
+def _share(value: bytes | None) -> float | None:
+    """A number from 0 to 1, else None."""
+    try:
+        found = float(value) if value else -1.0
+    except ValueError:
+        return None
+    return found if 0 <= found <= 1 else None
 
 
 def _values(f: Mapping[bytes, bytes], job: str) -> tuple[dict[str, Json], dict[str, Json], list[Json]]:

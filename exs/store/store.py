@@ -3,7 +3,7 @@
     producers   push  plan  discard_stage                                             push.py
     holders     node_up  forgot  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
                 release  release_unknown  woken  claim_when_woken  reap               lease.py
-    reports     report                                                            reports.py
+    reports     report  metrics                                                   reports.py
     pullers     add_experiment  scheduler  add_job  put  job_and_etag  jobs_and_etags
                 puller_up                                                             pull.py
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py

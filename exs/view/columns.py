@@ -1,4 +1,4 @@
-"""Which parameters and results of a list of jobs become columns, and under which names."""
+"""Which parameters, results and metrics of a list of jobs become columns, and under which names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MISSING: Any = object()
 
 @dataclass(frozen=True)
 class Choice:
-    """`params`, `results`: names that become columns, in the order of their first appearance.
+    """`params`, `results` (metrics among them): names that become columns, in the order of their first appearance.
     `constants`: parameters that have one value everywhere, shown once."""
 
     params: tuple[str, ...]
@@ -35,12 +35,17 @@ class Choice:
         return f"{'result' if of_result else 'param'}.{name}" if clash else name
 
 
+def results_of(row: JobRow) -> Mapping[str, Json]:
+    """Results of a job, and the last values of its metrics where it has no result of that name."""
+    return {**row.metrics, **row.result} if row.metrics else row.result
+
+
 def choose(rows: Sequence[JobRow], everything: bool = False) -> Choice:
     """The columns for `rows`: parameters that differ, or `everything`, which a single row shows too."""
     first, differing = _values(row.params for row in rows)
     if everything or len(rows) == 1:
         differing = set(first)
-    results, _ = _values(row.result for row in rows)
+    results, _ = _values(results_of(row) for row in rows)
     return Choice(
         params=tuple(name for name in first if name in differing),
         constants={name: value for name, value in first.items() if name not in differing},
@@ -89,7 +94,7 @@ def cells(values: Iterable[Json], name: str) -> list[str]:
 def column_of(rows: Iterable[JobRow], name: str, of_result: bool) -> list[Json]:
     """The values of one name, for `cells`."""
     if of_result:
-        return [row.result.get(name, _MISSING) for row in rows]
+        return [row.result.get(name, row.metrics.get(name, _MISSING)) for row in rows]
     return [row.params.get(name, _MISSING) for row in rows]
 
 

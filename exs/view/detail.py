@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exs.model import FINAL, HELD, JobState, Json, Spec
-from exs.rows import ExperimentRow, JobRow, PastAttempt
+from exs.rows import ExperimentRow, JobRow, Metric, PastAttempt
 from exs.view import records
 from exs.view.columns import assignments
 from exs.view.commands import typed
@@ -27,6 +27,7 @@ class JobPage:
     row: JobRow
     now: float
     spec: Spec | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def lines(self, screen: Screen) -> Iterator[str]:
         row = self.row
@@ -47,7 +48,8 @@ class JobPage:
         row = self.row
         history = [records.attempt(attempt, row.params) for attempt in row.history]
         lines = typed(row, self.spec) if self.spec else {}
-        return records.job(row, self.now) | {"command_lines": lines, "tail": row.tail, "history": history}
+        more = {"command_lines": lines, "tail": row.tail, "history": history, "series": records.series(self.metrics)}
+        return records.job(row, self.now) | more
 
     def records(self) -> Iterator[Mapping[str, Json]]:
         yield records.flat(records.job(self.row, self.now))
@@ -61,6 +63,9 @@ class JobPage:
         for label, values in (("params", row.params), ("results", row.result)):
             for number, (name, value) in enumerate(values.items()):
                 yield "" if number else label, f"{safe(name)} = {shown(masked(name, value))}"
+        yield from _metrics(self.metrics)
+        yield "progress", f"{row.progress:.0%}" if row.progress is not None else ""
+        yield "says", safe(row.said)
         lines = typed(row, self.spec) if self.spec else {}
         for number, (name, line) in enumerate(lines.items()):
             label = "commands" if len(lines) > 1 else "command"
@@ -77,6 +82,7 @@ class JobPage:
         if not directory and row.state in HELD:
             directory = f"not known yet: {safe(row.node)} tells it when it first renews the lease"
         yield "directory", directory
+        yield "checkpoint", _checkpoint(row)
         yield "log", safe(without_secrets(row.log, row.params))
         yield "", f"{row.log_dropped} bytes of output were not kept" if row.log_dropped else ""
 
@@ -140,6 +146,25 @@ class ExperimentPage:
             yield "output", safe(spec.output)
             yield "env", assignments(spec.env)
             yield "timeout", duration(spec.timeout) if spec.timeout else ""
+
+
+def _metrics(metrics: Mapping[str, Metric]) -> Iterator[tuple[str, str]]:
+    """One line each: the last value, and where the lowest and the highest were."""
+    for number, metric in enumerate(metrics.values()):
+        facts = [f"at step {metric.last[0]:.12g}"]
+        for word, point in (("min", metric.lowest), ("max", metric.highest)):
+            if point is not None and metric.count > 1:
+                facts.append(f"{word} {shown(masked(metric.name, point[1]))} at {point[0]:.12g}")
+        facts.append(f"{metric.count} value{'s' if metric.count > 1 else ''}")
+        line = f"{safe(metric.name)} = {shown(masked(metric.name, metric.last[1]))}  ({', '.join(facts)})"
+        yield "" if number else "metrics", line
+
+
+def _checkpoint(row: JobRow) -> str:
+    path, step = row.checkpoint.get("path"), row.checkpoint.get("step")
+    if not isinstance(path, str):
+        return ""
+    return safe(path) + (f"  (step {shown(step)})" if step is not None else "")
 
 
 def _spec(spec: Spec) -> dict[str, Json]:

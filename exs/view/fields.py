@@ -9,14 +9,14 @@ from typing import Any
 from exs.model import Json
 from exs.rows import JobRow
 from exs.view import records
-from exs.view.columns import Choice, cells, choose
+from exs.view.columns import Choice, cells, choose, results_of
 from exs.view.render import Listing
 from exs.view.screen import Screen
 from exs.view.tables import Column, values
 from exs.view.text import masked, safe, shown
 
 #: What stands in front of a name that a parameter and a result have in common; Schedy's word for a parameter too.
-_KINDS = {"param": False, "hyperparameter": False, "result": True}
+_KINDS = {"param": False, "hyperparameter": False, "result": True, "metric": True}
 #: Fields that a row has under another name in a table.
 _SAME = {"#": "index", "state": "status", "time": "seconds", "job": "id"}
 
@@ -52,7 +52,7 @@ class Field:
 def field(rows: Sequence[JobRow], choice: Choice, name: str, now: float) -> Field | None:
     """The field that `name` means: a result or parameter of some row, else what every job has; None if nothing does.
 
-    `result.NAME`, `param.NAME` and `hyperparameter.NAME` say which of two is meant.
+    `result.NAME`, `metric.NAME`, `param.NAME` and `hyperparameter.NAME` say which of two is meant.
     """
     params = {*choice.params, *choice.constants}
     if name in choice.results or name in params:
@@ -63,7 +63,7 @@ def field(rows: Sequence[JobRow], choice: Choice, name: str, now: float) -> Fiel
         return _of(rest, name, _KINDS[kind])
     key = _SAME.get(name, name)
     first = records.job(rows[0], now) if rows else {}
-    if key in first and key not in ("params", "result"):
+    if key in first and key not in ("params", "result", "metrics"):
         return Field(name, key, lambda row: records.job(row, now)[key])
     return None
 
@@ -75,7 +75,7 @@ def known(choice: Choice) -> list[str]:
 
 def _of(name: str, header: str, of_result: bool) -> Field:
     if of_result:
-        return Field(header, name, lambda row: row.result.get(name))
+        return Field(header, name, lambda row: results_of(row).get(name))
     return Field(header, name, lambda row: row.params.get(name))
 
 
@@ -111,6 +111,6 @@ class Paragraphs:
             return
         yield f"id: {safe(row.id)}"
         yield f"status: {row.state.value}"
-        for of_result, found in ((False, row.params), (True, row.result)):
+        for of_result, found in ((False, row.params), (True, results_of(row))):
             for name, value in found.items():
                 yield f"{safe(choice.header(name, of_result))}: {shown(masked(name, value))}"

@@ -77,7 +77,7 @@ class JobTable:
         choice = choose(self.rows, everything=True)
         for row in self.rows:
             record = records.job(row, self.now)
-            params, result = record.pop("params"), record.pop("result")
+            params, result = record.pop("params"), record.pop("metrics") | record.pop("result")
             flat = {"id": record.pop("id"), "index": record.pop("index"), "status": record.pop("status")}
             flat |= {choice.header(name, False): params.get(name) for name in choice.params}
             flat |= {choice.header(name, True): result.get(name) for name in choice.results}
@@ -221,7 +221,8 @@ def _extremes(rows: Sequence[JobRow], choice: Choice, screen: Screen) -> Iterato
     """
     found: list[tuple[str, str, str]] = []
     for name in choice.results:
-        numbers = [(row.result[name], row) for row in rows if _number(row.result.get(name))]
+        values = zip(column_of(rows, name, True), rows, strict=True)
+        numbers = [(value, row) for value, row in values if _number(value)]
         if len(numbers) < 2 or masked(name, 0.5) != 0.5:
             continue
         lowest, highest = min(numbers, key=_first), max(numbers, key=_first)

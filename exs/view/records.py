@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from exs.model import JobState, Json, Params
-from exs.rows import Drain, ExperimentRow, JobRow, PastAttempt, SlotRow, UnusedGpu
+from exs.rows import Drain, ExperimentRow, JobRow, Metric, PastAttempt, SlotRow, UnusedGpu
 from exs.settings import masked_url
-from exs.view.text import masked_all, without_secrets
+from exs.view.text import masked, masked_all, without_secrets
 from exs.view.when import iso
 
 
@@ -26,6 +26,10 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "no_contact": round(row.lease_late, 3) or None,
         "params": masked_all(row.params),
         "result": masked_all(row.result),
+        "metrics": masked_all(row.metrics),
+        "progress": row.progress,
+        "says": row.said or None,
+        "checkpoint": dict(row.checkpoint) or None,
         "node": row.node or None,
         "slot": row.slot or None,
         "gpus": row.gpus.split(",") if row.gpus else [],
@@ -47,6 +51,24 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "max_rss": row.max_rss or None,
         "log_dropped": row.log_dropped,
         "want": row.want or None,
+    }
+
+
+def series(metrics: Mapping[str, Metric]) -> dict[str, Json]:
+    """Everything that is known of the metrics of one job, with the points to draw. Values that are no finite numbers
+    are "nan", "inf" or "-inf"."""
+    return {
+        name: {
+            "count": metric.count,
+            "first": list(metric.first),
+            "last": list(metric.last),
+            "min": list(metric.lowest) if metric.lowest else None,
+            "max": list(metric.highest) if metric.highest else None,
+            "every": metric.every,
+            "points": [[step, value if value - value == 0 else str(value)] for step, value in metric.points],
+        }
+        for name, metric in metrics.items()
+        if masked(name, 0.5) == 0.5
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -45,4 +46,60 @@ def test_the_next_attempt_goes_on_from_the_checkpoint(fleet: Fleet, end: str) ->
     told = [seen.text for seen in fleet.witness.seen("told") if seen.text != job]
     assert told[0] == "" and told[-1] == f"{row.directory}/checkpoints/a"
     assert json.loads(field(fleet, job, "ck") or "") == {"path": "checkpoints/a", "step": 3}
+    fleet.check()
+
+
+def says(step: int, **metrics: float) -> tuple[str, str]:
+    return "report", json.dumps({"step": step, "metrics": metrics})
+
+
+def test_what_a_job_tells_is_seen_while_it_runs_and_afterwards(fleet: Fleet) -> None:
+    go = fleet.root / "go"
+    fleet.node("a")
+    words = [word for step in (1, 2, 3) for word in says(step, loss=1 / step, acc=step)]
+    status = ("report", '{"progress": 0.25, "status": "warm\\u001b[31m"}')
+    (job,) = fleet.push(*words, *status, *KEEPS, "until", go, *says(4, loss=0.125), "report", '{"result": {"best": 7}}')
+    fleet.wait(lambda: fleet.row(job).metrics.get("acc") == 3 and fleet.row(job).checkpoint, "metrics of a running job")
+    row = fleet.row(job)
+    assert (row.progress, row.said, row.metrics) == (0.25, "warm\x1b[31m", {"loss": 1 / 3, "acc": 3})
+    page = fleet.exs("show", job)
+    assert "            loss = 0.333333  (at step 3, min 0.333333 at 3, max 1.0 at 1, 3 values)" in page
+    assert "progress    25%" in page and "says        warm\\x1b[31m" in page
+    assert "checkpoint  checkpoints/a  (step 3)" in page
+    assert "0.333333" in fleet.exs("list", "-t", "work")
+    go.touch()
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.result, row.metrics) == ({"best": 7}, {"loss": 0.125, "acc": 3})
+    assert fleet.json("show", job)["series"]["loss"]["points"] == [[1, 1], [2, 0.5], [3, 0.333333333], [4, 0.125]]
+    lines = (Path(row.directory) / "metrics" / "loss.json").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in lines] == [1, 1 / 2, 1 / 3, 0.125]
+    fleet.check()
+
+
+def test_an_unmodified_program_has_metrics_and_results(fleet: Fleet) -> None:
+    """Two lines of YAML, and what Schedy's documents have a program print."""
+    fleet.node("a")
+    text = "".join(f"epoch {n}: loss={1 / n}\n" for n in (1, 2, 4)) + "acc=0.5\nacc=nan\n"
+    text += '--- RESULTS ---\n{"quality": 3, "loss": 0.2}\n--- END RESULTS ---\nbye\n'
+    (job,) = fleet.push("print", text, metrics={"loss": r"epoch (?P<step>\d+): loss=(\S+)", "acc": r"acc=(\S+)"})
+    row = fleet.wait_state(job, S.DONE)
+    assert row.result == {"loss": 0.2, "acc": "nan", "quality": 3}
+    assert row.metrics == {"loss": 0.25, "acc": "nan"}
+    metrics = fleet.store.metrics([job])[job]
+    assert metrics["loss"].points == ((1, 1), (2, 0.5), (4, 0.25))
+    assert (metrics["acc"].count, metrics["acc"].first, metrics["acc"].last) == (2, (1, 0.5), (2, "nan"))
+    fleet.check()
+
+
+def test_what_the_next_attempt_says_takes_the_place_of_what_the_last_one_said(fleet: Fleet) -> None:
+    """This one says each time all of it, as a program does that knows no checkpoints: nothing is there twice."""
+    go = fleet.root / "go"
+    fleet.node("a", EXS_RETRY_WAIT="0.1")
+    words = [word for step in (1, 2, 3) for word in says(step, loss=step)]
+    (job,) = fleet.push(*words, *KEEPS, *says(4, loss=44), "fail_unless", go, retries=99)
+    fleet.wait(lambda: fleet.row(job).attempts > 1, "a second attempt")
+    go.touch()
+    fleet.wait_state(job, S.DONE)
+    metric = fleet.store.metrics([job])[job]["loss"]
+    assert metric.points == ((1, 1), (2, 2), (3, 3), (4, 44)) and metric.count == 4
     fleet.check()

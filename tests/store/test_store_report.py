@@ -170,3 +170,51 @@ def test_a_full_redis_takes_outcomes_and_no_metrics(lab: Lab) -> None:
         lab.client.config_set("maxmemory", 0)
     assert lab.state(claim.job) is S.DONE
     assert lab.client.keys("exs:metrics:*") == []
+
+
+def summary(count: int, low: float, high: float) -> dict[str, Any]:
+    return {"n": count, "every": 1, "first": [1, low], "last": [count, high], "min": [1, low], "max": [count, high]}
+
+
+def test_metrics_of_many_jobs_are_read_in_one_round_trip(lab: Lab) -> None:
+    lab.push(*range(12))
+    slot = lab.slot()
+    for number in range(11):  # the last one tells nothing
+        claim = slot.must_claim()
+        told = {
+            "loss": [summary(2, number, 9.5), 0, f"1 {number}\n2 9.5\n"],
+            "acc": [{"n": 1, "every": 1, "first": [1, "nan"], "last": [1, "nan"]}, 0, "1 nan\n"],
+        }
+        lab.store.report(claim.job, claim.attempt, {"whole": True, "metrics": told, "last": {"loss": 9.5}})
+        slot.finish()
+    ids = lab.ids()
+    lab.store.metrics(ids[:1])  # from now on Redis knows the script
+    reads = lab.client.info("stats")["total_reads_processed"]
+    found = lab.store.metrics(ids)
+    assert lab.client.info("stats")["total_reads_processed"] - reads == 2  # this question is one of them
+    assert list(found) == lab.ids()[:11]
+    loss, acc = found[lab.ids()[3]]["loss"], found[lab.ids()[3]]["acc"]
+    assert (loss.count, loss.first, loss.last, loss.lowest, loss.highest) == (2, (1, 3), (2, 9.5), (1, 3), (2, 9.5))
+    assert loss.points == ((1, 3), (2, 9.5))
+    assert (acc.last, acc.lowest) == ((1, "nan"), None) and acc.points[0][1] != acc.points[0][1]
+    assert [row.metrics for row in lab.store.jobs("e")] == [{"loss": 9.5}] * 11 + [{}]
+    assert lab.store.metrics([]) == {}
+
+
+def test_metrics_that_cannot_be_read_are_left_out(lab: Lab) -> None:
+    lab.push(1)
+    claim = lab.slot().must_claim()
+    lab.store.report(
+        claim.job, claim.attempt, {"whole": True, "metrics": {"loss": [summary(2, 1, 2), 0, "1 1\n2 2\n"]}}
+    )
+    hostile = ["{", "[]", "3", '{"n": "x"}', '{"n": 1, "first": [1], "last": 3}', '{"n":1,"every":1,"first":[1,"x"]}']
+    for number, text in enumerate(hostile):
+        lab.client.hset(keys.METRICS + claim.job, f"bad{number}", text)
+    lab.client.set(keys.SERIES + claim.job + ":bad0", "\0\xff")
+    assert list(lab.store.metrics([claim.job])[claim.job]) == ["loss"]
+    lab.client.set(keys.SERIES + claim.job + ":loss", "1 2 3\n")
+    assert lab.store.metrics([claim.job]) == {}
+    lab.client.delete(keys.METRICS + claim.job)
+    lab.client.set(keys.METRICS + claim.job, "no hash")
+    assert lab.store.metrics([claim.job]) == {}
+    assert lab.store.report(claim.job, claim.attempt, {"progress": 0.5}) is Told.OURS

@@ -133,8 +133,11 @@ def test_news_are_told_once_and_again_when_redis_did_not_take_them(tmp_path: Pat
     report.look()
     assert report.news() == {"progress": 0.5}
     assert report.news() is None
+    path.write_text('{"status": "x"}\n')
+    report.look()
+    assert report.news() == {"progress": 0.5, "status": "x"}
     report.not_delivered()
-    assert report.news() == {"progress": 0.5}
+    assert report.news() == {"progress": 0.5, "status": "x"}
 
 
 def test_a_file_written_anew_is_read_anew(tmp_path: Path) -> None:

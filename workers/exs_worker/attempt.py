@@ -17,6 +17,7 @@ from exs_worker.outcome import Exit, device_memory, failure_of, signal_name
 from exs_worker.place import Place
 from exs_worker.prepare import Command, Prepared, prepare
 from exs_worker.report import Report
+from exs_worker.resultsblock import ResultsBlock
 from exs_worker.supervise import Ended, Supervisor
 
 #: Ways to stop an attempt of a job that is to run again, or to be paused.
@@ -120,11 +121,13 @@ class Attempt:
         else:
             outcome = self._run_all(prepared, wake, began)
         result: dict[str, Json] = {}
-        told: dict[str, Json] = {}
+        told = prepared.report.whole()
         if self._want() != "fenced":
-            result, told = prepared.report.settle(), prepared.report.whole()
+            result = prepared.report.settle()
             if prepared.report.problem:
                 self._notes.append(f"report not readable: {prepared.report.problem}")
+        else:
+            told = {}
         if outcome.state is JobState.CRASHED:
             outcome = judged(outcome, self._spec, self._hits)
         return replace(
@@ -164,10 +167,11 @@ class Attempt:
         """Run one command to the end of its tree. Raises what `launch.BAD_JOB` lists if it cannot be started."""
         limits, spec, oom = self._place.limits, self._spec, self._place.oom
         kills = oom.count()
+        report, block = prepared.report, ResultsBlock(limits.result_bytes)
         patterns = [policy["pattern"] for policy in spec.log_policies]
-        looks = Scanner(spec.metrics, patterns) if spec.metrics or patterns else contextlib.nullcontext()
+        looks = Scanner(spec.metrics, patterns, report.point) if spec.metrics or patterns else contextlib.nullcontext()
         with looks as scanner:
-            listen = scanner.feed if scanner else None
+            listen = (scanner.feed, block.feed) if scanner else (block.feed,)
             file = plainfile.create(command.log)
             pump = LogPump(file, limits.log_bytes, limits.log_tail_bytes, limits.tail_bytes, listen)
             try:
@@ -181,11 +185,15 @@ class Attempt:
                 pump.close()
             if scanner:
                 scanner.finish()
-                prepared.report.matched |= scanner.values
+                report.matched |= scanner.values
                 self._hits |= scanner.hits
                 slow = [f"metric {name}" for name in scanner.dropped]
                 slow += [f"log policy {spec.log_policies[at]['pattern']}" for at in scanner.slow]
                 self._notes += [f"{what} given up: its expression is too slow" for what in slow]
+        block.finish()
+        report.matched |= block.values
+        if block.problem:
+            self._notes.append(f"its RESULTS block is not readable: {block.problem}")
         return _Ran(ended, pump.recent, pump.dropped, 0 if ended.exit.code == 0 else oom.count() - kills)
 
     def _note_end(self, prepared: Prepared, command: str, outcome: Outcome) -> None:

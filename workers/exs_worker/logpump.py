@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 #: A pipe holds 64 KiB by default. Reads start at that size ...
 SMALL = 64 * 1024
@@ -21,7 +21,7 @@ LARGE = 1 << 20
 class LogPump:
     """Moves one command's output from a pipe into a file that is open for writing; owns all three descriptors.
 
-    `recent_bytes`: how much of the end is kept for `recent`. `listen` sees every chunk that passes.
+    `recent_bytes`: how much of the end is kept for `recent`. Those who `listen` see every chunk that passes.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class LogPump:
         head: int,
         tail: int,
         recent_bytes: int = 2048,
-        listen: Callable[[bytes], None] | None = None,
+        listen: Sequence[Callable[[bytes], None]] = (),
     ) -> None:
         self._file = file
         self._head_room = head
@@ -101,8 +101,8 @@ class LogPump:
         self.total += len(data)
         size = self._recent_bytes
         self.recent = data[-size:] if len(data) >= size else (self.recent + data)[-size:]
-        if self._listen is not None:
-            self._listen(data)
+        for listener in self._listen:
+            listener(data)
         room = self._head_room - self._kept
         if not self._overflow and room > 0:
             part = data[:room] if len(data) > room else data

@@ -1,4 +1,5 @@
-"""What a job's output is searched for while it passes: results (the last match wins) and log policies (the first)."""
+"""What a job's output is searched for while it passes: metrics (each match is a point, the last one a result) and log
+policies (the first match counts)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import contextlib
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -27,23 +28,31 @@ class Scanner:
     """Looks for `metrics` (name -> regular expression with one group) and `policies` (regular expressions) in output
     that passes in chunks. `values` holds what the metrics found, `hits` the line in which each policy was found first.
 
+    `point` is called with name, step and value of each match: the step is what a group named `step` holds, else None.
+
     Lines end at a newline or a carriage return (progress bars). Used as a context manager, in the main thread, it
     interrupts an expression that backtracks for ever: `re` holds the interpreter lock but looks at signals.
     `dropped` then names it, `slow` has the number of a policy. Raises ValueError for what cannot be compiled.
     """
 
-    def __init__(self, metrics: Mapping[str, str], policies: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        metrics: Mapping[str, str],
+        policies: Sequence[str] = (),
+        point: Callable[[str, Json, Json], None] = lambda name, step, value: None,
+    ) -> None:
         self.values: dict[str, Json] = {}
         self.hits: dict[int, str] = {}
         self.dropped: list[str] = []
         self.slow: list[int] = []
         self._patterns: dict[str, re.Pattern[bytes]] = {}
+        self._point = point
         for name, text in metrics.items():
             try:
                 pattern = re.compile(text.encode("utf-8"))
             except (re.error, OverflowError) as error:
                 raise ValueError(f"metrics: {name}: {text!r} is not a regular expression: {error}") from None
-            if pattern.groups < 1:
+            if pattern.groups - ("step" in pattern.groupindex) < 1:
                 raise ValueError(f"metrics: {name}: {text!r} needs a group ( ) around the value")
             self._patterns[name] = pattern
         self._policies = {at: _findable(text) for at, text in enumerate(policies)}
@@ -79,7 +88,7 @@ class Scanner:
         for name, pattern in list(self._patterns.items()):
             try:
                 with self._limited():
-                    self._last_match(name, pattern, lines)
+                    self._matches(name, pattern, lines)
             except _TooSlow:
                 del self._patterns[name]
                 self.dropped.append(name)
@@ -95,14 +104,15 @@ class Scanner:
                 self.hits[at] = line[:LINE].decode("utf-8", "replace")
             del self._policies[at]
 
-    def _last_match(self, name: str, pattern: re.Pattern[bytes], lines: list[bytes]) -> None:
-        for line in reversed(lines):
-            found = None
+    def _matches(self, name: str, pattern: re.Pattern[bytes], lines: list[bytes]) -> None:
+        step = pattern.groupindex.get("step", 0)
+        value = 2 if step == 1 else 1
+        for line in lines:
             for match in pattern.finditer(line[:LINE]):
-                found = match
-            if found is not None and found[1] is not None:
-                self.values[name] = number(found[1].decode("utf-8", "replace"))
-                return
+                if match[value] is not None:
+                    found = self.values[name] = number(match[value].decode("utf-8", "replace"))
+                    at = number(match[step].decode("utf-8", "replace")) if step and match[step] else None
+                    self._point(name, None if isinstance(at, str) else at, _plain(found))
 
     @contextlib.contextmanager
     def _limited(self) -> Iterator[None]:
@@ -133,6 +143,14 @@ def _findable(text: str) -> re.Pattern[bytes]:
         return re.compile(plain.encode("utf-8"))
     except (re.error, OverflowError) as error:
         raise ValueError(f"log policy {text!r} is not a regular expression: {error}") from None
+
+
+def _plain(value: Json) -> Json:
+    """A number that is not finite under its one name."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return str(float(value))
+    return value
 
 
 def number(text: str) -> Json:

@@ -11,8 +11,10 @@ from exs.model import Claim, Spec
 from exs.paths import safe_file_name
 from exs_worker import launch, rundir
 from exs_worker.launch import SpawnError
+from exs_worker.metricfiles import MetricFiles
 from exs_worker.place import Place
-from exs_worker.report import Report, located
+from exs_worker.report import EVERYTHING, NOWHERE, Report, located
+from exs_worker.series import Metrics, is_number
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ def prepare(claim: Claim, spec: Spec, place: Place) -> Prepared:
     cwd = rundir.working_directory(spec.cwd, place.workdir)
     for _ in range(3):  # another job may take the directory between our look and our write, once
         directory = rundir.find(cwd, spec.output, claim, spec.job_dirs)
-        report = Report(directory.files.report(claim.attempt), directory.files.root, place.limits.result_bytes)
         todo = _todo(claim, spec, directory, names)
+        report = _report(claim, place, directory, skipped=len(todo) < len(names))
         if len(todo) < len(names):
             earlier = directory.before.get("_attempt")
             if isinstance(earlier, str) and safe_file_name(f".exs-report.{earlier}"):
@@ -59,6 +61,24 @@ def prepare(claim: Claim, spec: Spec, place: Place) -> Prepared:
         if _record(claim, directory, commands, values, place.devices):
             return Prepared(cwd, _environment(claim, spec, place, directory), directory, commands, report)
     raise SpawnError(f"cannot agree with other jobs on the directory {directory.shown}.")
+
+
+def _report(claim: Claim, place: Place, directory: rundir.Directory, skipped: bool) -> Report:
+    """The report of this attempt; its metrics go on from its checkpoint, or from all that is there where commands that
+    were done before are `skipped`."""
+    files, limits = directory.files, place.limits
+    go_on: float | None = None
+    if directory.before.get("_job") == claim.job:
+        step = claim.checkpoint.get("step") if _checkpoint(claim, directory) else None
+        go_on = EVERYTHING if skipped else step if is_number(step) else NOWHERE
+    metrics = Metrics(MetricFiles(files, claim.attempt), limits.metric_points, limits.metric_names)
+    return Report(files.report(claim.attempt), files.root, limits.result_bytes, metrics, go_on)
+
+
+def _checkpoint(claim: Claim, directory: rundir.Directory) -> str | None:
+    """Where the checkpoint is from which this attempt can go on; None if there is none on this node."""
+    path = claim.checkpoint.get("path")
+    return located(path, directory.files.root) if isinstance(path, str) else None
 
 
 def _names(claim: Claim, spec: Spec) -> Sequence[str]:
@@ -110,7 +130,6 @@ def _environment(claim: Claim, spec: Spec, place: Place, directory: rundir.Direc
     env["EXS_OUTPUT"] = directory.files.root
     env["EXS_REPORT"] = directory.files.report(claim.attempt)
     env["EXS_CONTROL"] = directory.files.control(claim.attempt)
-    path = claim.checkpoint.get("path")
-    if isinstance(path, str) and (found := located(path, directory.files.root)):
+    if found := _checkpoint(claim, directory):
         env["EXS_CHECKPOINT"] = found
     return env

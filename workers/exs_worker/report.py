@@ -17,11 +17,13 @@ import contextlib
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping
 
 from exs.model import Json
 from exs_worker import plainfile
 from exs_worker.reportlines import Objects, Tail, reason
+from exs_worker.series import Metrics, is_number
 
 #: Words of the protocol. An object that holds only these is a report; one with any other key is itself a result.
 RESERVED = frozenset({"result", "metrics", "step", "progress", "status", "checkpoint", "ack"})
@@ -31,6 +33,10 @@ READ = 64 << 20
 DEPTH = 32
 #: Characters of a status.
 STATUS = 200
+#: Points found in the output that wait to be looked at.
+MANY = 10_000
+#: Steps before the first and after the last: of an attempt that goes on from nothing, and of one that keeps all.
+NOWHERE, EVERYTHING = float("-inf"), float("inf")
 
 
 class Report:
@@ -38,10 +44,13 @@ class Report:
 
     Of the result, what earlier attempts reported for commands that are now skipped counts least, what `metrics` found
     in the output (`matched`) more, what the job wrote most. `root`: the run directory, in which checkpoints must lie.
-    `limit`: bytes of JSON in a result. `problem`: what could not be read first.
+    `limit`: bytes of JSON in a result. `problem`: what could not be read first. `metrics` takes those, and goes on with
+    what earlier attempts left of them up to the step `go_on`; None if there was none.
     """
 
-    def __init__(self, path: str, root: str, limit: int) -> None:
+    def __init__(
+        self, path: str, root: str, limit: int, metrics: Metrics | None = None, go_on: float | None = None
+    ) -> None:
         self.path = path
         self.matched: dict[str, Json] = {}
         self.acknowledged = False  #: the job has said that it will stop
@@ -52,6 +61,11 @@ class Report:
         self._reported: dict[str, Json] = {}
         self._told: dict[str, Json] = {}
         self._news = False
+        self._whole = True  # Redis has nothing of this attempt yet
+        self._metrics = metrics
+        self._go_on = go_on
+        self._measured = False  # this attempt has told of a metric
+        self._points: deque[tuple[str, Json, Json]] = deque()
         self._lock = threading.Lock()
         self._tail = Tail(path)
         self._objects = Objects()
@@ -59,7 +73,8 @@ class Report:
     @property
     def problem(self) -> str:
         """What could not be used first, "" if all could."""
-        return self._problem or self._objects.problem
+        lacking = self._metrics.problem if self._metrics is not None else ""
+        return self._problem or self._objects.problem or lacking
 
     def carry(self, earlier: str, keep: bool) -> None:
         """Begin with what an earlier attempt reported; `keep` notes it for later attempts. Raises OSError."""
@@ -77,34 +92,51 @@ class Report:
         """
         with self._lock:
             try:
-                if final and (left_out := self._tail.jump(READ)):
-                    self._problem = self._problem or f"{left_out} bytes of it came too late to be read"
-                for data, anew in self._tail.pieces(sure=final):
+                self._take_points()
+                for data, anew in self._tail.pieces(READ if final else 0):
                     if anew:
                         self._take_all(b"", final=True)
                         self._objects.restart()
                     self._take_all(data)
                 if final:
                     self._take_all(b"", final=True)
+                if self._tail.left_out:
+                    self._problem = self._problem or f"{self._tail.left_out} bytes of it came too late to be read"
             except OSError as error:
                 self._problem = self._problem or error.strerror or str(error)
+
+    def point(self, name: str, step: Json, value: Json) -> None:
+        """A value of a metric that was found in the output; `step` None to count. Never waits for those who look."""
+        self._points.append((name, step, value))
+        if len(self._points) >= MANY:  # nobody looks, or not often enough
+            self.look()
 
     def news(self) -> dict[str, Json] | None:
         """What was told since `news` was last asked, for Redis; None for nothing."""
         with self._lock:
             if not self._news:
                 return None
+            told = dict(self._told)
+            if self._metrics is not None and self._measured:
+                told |= self._metrics.news(self._whole)
+                if self._whole:
+                    told["whole"] = True
+                self._whole = False
             self._news = False
-            return dict(self._told)
+            return told
 
     def not_delivered(self) -> None:
-        """Redis did not take the last news: tell them again."""
-        self._news = True
+        """Redis did not take the last news, or has not what they build upon: tell all of it next."""
+        self._news = self._whole = True
 
     def whole(self) -> dict[str, Json]:
-        """All that was told, {} for nothing: it goes with the outcome."""
+        """All that was told, {} for nothing: it goes with the outcome. Nothing is read or written after this."""
         with self._lock:
-            return dict(self._told)
+            told = dict(self._told)
+            if self._metrics is not None and self._measured:
+                self._metrics.close()
+                told |= {**self._metrics.news(whole=True), "whole": True}
+            return told
 
     def settle(self) -> dict[str, Json]:
         """The result. What the file does not hold of it is added there, for an attempt that skips these commands."""
@@ -125,12 +157,38 @@ class Report:
 
     # ------------------------------------------------------------ one object
 
+    def _take_points(self) -> None:
+        if not self._points:
+            return
+        while self._points:
+            name, step, value = self._points.popleft()
+            with contextlib.suppress(ValueError):  # what is no number is a result, and no point
+                self._measure(step, {name: value})
+        self._write()
+
+    def _write(self) -> None:
+        if self._metrics is not None:
+            self._metrics.write()
+
+    def _measure(self, step: Json, values: Json) -> None:
+        if not isinstance(values, dict):
+            raise ValueError("metrics is no object")
+        if self._metrics is None:
+            return
+        if not self._measured and self._go_on is not None:
+            # A job that begins before its checkpoint, whatever its reason, says once more what comes after.
+            before = step if is_number(step) and self._go_on < EVERYTHING else EVERYTHING
+            self._metrics.begin(self._go_on, before)
+        self._news = self._measured = True
+        self._metrics.add(step, values)
+
     def _take_all(self, data: bytes, final: bool = False) -> None:
         for line, value in self._objects.feed(data, final):
             try:
                 self._take(value)
             except (ValueError, RecursionError) as error:
                 self._objects.bad(line, reason(error))
+        self._write()
 
     def _take(self, value: Json) -> None:
         """Raises ValueError for what makes no sense; what else the object says counts all the same."""
@@ -139,6 +197,8 @@ class Report:
         if not RESERVED.issuperset(value):
             self._merge(value)
             return
+        if "metrics" in value:
+            self._measure(value.get("step"), value["metrics"])
         if value.get("ack") == "stop":
             self.acknowledged = True
         if "result" in value:
@@ -149,13 +209,13 @@ class Report:
         if "status" in value:
             self._tell("status", _status(value["status"]))
         if "checkpoint" in value:
-            self._tell("checkpoint", checkpoint(value["checkpoint"], self._root))
+            kept = checkpoint(value["checkpoint"], self._root)
+            if "step" not in kept and self._metrics is not None and self._metrics.step is not None:
+                kept["step"] = self._metrics.step  # it was made after what is known by now
+            self._tell("checkpoint", kept)
 
     def _merge(self, given: dict[str, Json]) -> None:
-        result = _checked(given)
-        if _size(result) > self._limit:
-            raise ValueError(f"larger than {self._limit} bytes")
-        self._reported.update(result)
+        self._reported.update(checked_result(given, self._limit))
 
     def _tell(self, what: str, value: Json) -> None:
         self._told[what] = value
@@ -175,7 +235,7 @@ def checkpoint(given: Json, root: str) -> dict[str, Json]:
         raise ValueError(f"the checkpoint {path[:200]!r} is not in the run directory")
     base = os.path.realpath(root)
     kept: dict[str, Json] = {"path": os.path.relpath(os.path.realpath(os.path.join(base, path)), base)}
-    if _is_number(step):
+    if is_number(step):
         kept["step"] = step
     _size(kept)
     return kept
@@ -191,13 +251,8 @@ def located(path: str, root: str) -> str | None:
         return None
 
 
-def _is_number(value: Json) -> bool:
-    """True for a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
-
-
 def _progress(value: Json) -> float:
-    if not _is_number(value) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ValueError("progress is not a number from 0 to 1")
     return float(value)
 
@@ -207,6 +262,14 @@ def _status(value: Json) -> str:
         raise ValueError("status is no text")
     _size(value)
     return value[:STATUS]
+
+
+def checked_result(given: dict[str, Json], limit: int) -> dict[str, Json]:
+    """A result that can be stored, of at most `limit` bytes as JSON. Raises ValueError."""
+    result: dict[str, Json] = _checked(given)
+    if _size(result) > limit:
+        raise ValueError(f"larger than {limit} bytes")
+    return result
 
 
 def _checked(value: Json, depth: int = 0) -> Json:

@@ -21,7 +21,8 @@ LONGEST = 1 << 20
 KNOWN = 64
 
 _NAMED = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
-_DECODER = json.JSONDecoder(parse_constant=_NAMED.__getitem__)
+#: Takes the names of what is no finite number, and makes texts of them.
+DECODER = json.JSONDecoder(parse_constant=_NAMED.__getitem__)
 
 
 class Tail:
@@ -29,23 +30,25 @@ class Tail:
 
     def __init__(self, path: str, skip: bytes = b"") -> None:
         self.path = path
+        self.left_out = 0  #: bytes
         self._skip = skip
         self._at = len(skip)
         self._known = skip[-KNOWN:]
         self._seen: tuple[int, int, int] = (0, 0, 0)
 
-    def pieces(self, sure: bool = False) -> Iterator[tuple[bytes, bool]]:
+    def pieces(self, most: int = 0) -> Iterator[tuple[bytes, bool]]:
         """What was written since the last call, and whether the file begins anew with it. Raises OSError.
 
-        A file that is not there costs one system call, and so does one that is as it was: `sure` looks into it, since a
-        file that was written anew within a tick of the clock may look the same.
+        A file that is not there costs one system call, and so does one that is as it was. With `most`, that one is
+        looked into, since a file that was written anew within a tick of the clock may look the same; and of what is
+        unread only the last `most` bytes are read, those before them are counted as `left_out`.
         """
         try:
             info = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:
             return
         seen = info.st_ino, info.st_size, info.st_mtime_ns
-        if seen == self._seen and not sure:
+        if seen == self._seen and not most:
             return
         fd = plainfile.open_read(self.path)
         try:
@@ -54,6 +57,9 @@ class Tail:
                 self._at, self._known = 0, b""
                 if self._skip and os.pread(fd, len(self._skip), 0) == self._skip:
                     self._at = len(self._skip)
+            if most and info.st_size - self._at > most:
+                self.left_out += info.st_size - self._at - most
+                self._at = info.st_size - most
             while data := os.pread(fd, PIECE, self._at):
                 self._at += len(data)
                 self._known = data[-KNOWN:] if len(data) >= KNOWN else (self._known + data)[-KNOWN:]
@@ -62,18 +68,6 @@ class Tail:
         finally:
             os.close(fd)
         self._seen = seen
-
-    def jump(self, most: int) -> int:
-        """Leave out all but the last `most` bytes of what is unread; returns how many that were."""
-        try:
-            left = os.stat(self.path, follow_symlinks=False).st_size - self._at
-        except OSError:
-            return 0
-        if left <= most:
-            return 0
-        self._at += left - most
-        self._known = b""
-        return left - most
 
     def _same(self, fd: int) -> bool:
         start = self._at - len(self._known)
@@ -136,7 +130,7 @@ class Objects:
             self._line += text.count("\n", counted, at)
             counted = at
             try:
-                value, end = _DECODER.raw_decode(text, at)
+                value, end = DECODER.raw_decode(text, at)
             except (ValueError, RecursionError) as error:
                 if not final and _not_whole(error, text) and len(text) - at <= LONGEST:
                     self._rest = text[at:].encode("utf-8", "surrogatepass") + self._rest
@@ -155,7 +149,7 @@ def _together(lines: list[str]) -> list[Json] | None:
     """The values of lines of which each is one; None if they are not."""
     written = [line for line in lines if line and not line.isspace()]
     try:
-        values: list[Json] = _DECODER.decode(f"[{','.join(written)}]")
+        values: list[Json] = DECODER.decode(f"[{','.join(written)}]")
     except (ValueError, RecursionError):
         return None
     return values if len(values) == len(written) else None
