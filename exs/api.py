@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from exs import person
 from exs import settings as settings_
 from exs.errors import InputError, Refused
-from exs.model import FINAL, JobState, Json
+from exs.model import FINAL, JobState, Json, NewJob
 from exs.rows import ExperimentRow, JobRow, Pushed, SlotRow
 from exs.settings import Settings
 
@@ -66,6 +66,38 @@ def connect(url: str | None = None) -> Queue:
     store = open_store(ours.redis_url, ours)
     store.ping()
     return Queue(store, ours)
+
+
+def push_sweep(
+    store: Store,
+    sweep: Sweep,
+    origin: Origin,
+    *,
+    jobs: Iterator[NewJob] | None = None,
+    again: Collection[JobState] = (),
+    on_busy: Callable[[], None] = lambda: None,
+) -> Pushed:
+    """Push a sweep with everything that it says; `jobs` stands for its own. Raises Refused, InputError.
+
+    `again`: final states whose jobs run again. `on_busy` is called when it has to wait for another push of that name.
+    """
+    return store.push(
+        sweep.name,
+        sweep.spec,
+        sweep.jobs() if jobs is None else jobs,
+        origin,
+        pool=sweep.pool,
+        priority=sweep.priority,
+        retries=sweep.retries,
+        max_running=sweep.max_running,
+        lost_after=sweep.lost_after,
+        weight=sweep.weight,
+        preemptible=sweep.preemptible,
+        canary=sweep.canary,
+        breaker=sweep.breaker,
+        again=again,
+        on_busy=on_busy,
+    )
 
 
 @dataclass(frozen=True)
@@ -117,18 +149,7 @@ class Queue:
 
             checked_name(pool, self.settings.limits.name_chars, "pool", "name a pool")
         again = (JobState.DONE, JobState.PRUNED) if force else ()
-        pushed = self.store.push(
-            read.name,
-            read.spec,
-            read.jobs(),
-            self.origin(read.source, into),
-            pool=read.pool,
-            priority=read.priority,
-            retries=read.retries,
-            max_running=read.max_running,
-            lost_after=read.lost_after,
-            again=again,
-        )
+        pushed = push_sweep(self.store, read, self.origin(read.source, into), again=again)
         return Experiment(self, read.name, replace(pushed, duplicates=read.duplicates))
 
     def experiment(self, name: str) -> Experiment:

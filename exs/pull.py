@@ -139,22 +139,22 @@ class Puller:
                 if draw is not None and self.store.add_job(experiment, draw(), draw=True) is not None:
                     claim = self.store.claim(offer, attempt)
                     continue
-                self._put_back_lost(offer)
+                self._look_for_lost()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     claim = self.store.claim(offer, attempt)
                     break
                 claim = self.store.claim_when_woken(offer, attempt, min(left, self.settings.timing.idle_poll))
+            held = None if claim is None else Held(self, claim, offer)
+            if held is None:
+                self.seat_is_free(offer, self._fork)
         except BaseException:
             # Who is interrupted may have been given a job without knowing.
             with contextlib.suppress(ExsError):
                 self.store.release_unknown(attempt, "its process stopped waiting", offer)
             self.seat_is_free(offer, self._fork)
             raise
-        if claim is None:
-            self.seat_is_free(offer, self._fork)
-            return None
-        return Held(self, claim, offer)
+        return held
 
     def announce(self, offer: Offer) -> None:
         """List this seat among the workers. Raises RedisUnreachable."""
@@ -180,20 +180,24 @@ class Puller:
         self.announce(offer)
         return offer
 
-    def _put_back_lost(self, offer: Offer) -> None:
-        """What a killed process held is queued again: at once if it was of this machine. Twice per lease at most."""
-        self.store.reap()
-        if time.monotonic() < self._looked:
-            return
-        self._looked = time.monotonic() + self.settings.timing.renew
+    def put_back_lost(self) -> None:
+        """Queue again what processes of this machine held that were killed."""
+        node, boot = host(self.settings), process.boot_id()
         dead = [
             row.name
             for row in self.store.workers()
-            if row.node == offer.node and row.boot == offer.boot and is_puller(row.pools)
+            if boot and (row.node, row.boot) == (node, boot) and is_puller(row.pools)
             and process.gone(row.pid, row.pid_start)
         ]  # fmt: skip
-        if dead and offer.boot:
+        if dead:
             self.store.slot_dead(dead, "its process has ended")
+
+    def _look_for_lost(self) -> None:
+        """What a killed process held is queued again: at once if it was of this machine. A look per renewal at most."""
+        self.store.reap()
+        if time.monotonic() >= self._looked:
+            self._looked = time.monotonic() + self.settings.timing.renew
+            self.put_back_lost()
 
     def _leave(self, pid: int) -> None:
         """At the end of the process: what it still holds goes back, and it leaves the lists."""

@@ -1,4 +1,7 @@
-"""`exs push NAME -p x 1 y 2`: one job more, written by hand, for an experiment that is there."""
+"""`exs push NAME -p x 1 y 2`: one job more, written by hand, for an experiment that is there.
+
+In an experiment of `exs add` it is for next_job() and `exs pull`; else it is run as the jobs that were pushed last.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from exs.cli.sweep_options import SweepCommand
 from exs.command import render
 from exs.errors import ExsError, InputError, NotFound
 from exs.model import Json, NewJob, Spec
-from exs.rows import ExperimentRow, Pushed
+from exs.rows import ExperimentRow, JobRow, Pushed
 from exs.sweep.naming import directory_name, longest_name
 from exs.sweep.space import check_param_name
 from exs.sweep.template import RESERVED, placeholders
@@ -22,41 +25,51 @@ from exs.sweep.words import value
 if TYPE_CHECKING:
     from exs.store.store import Store
 
-_PAIRS = "exs.pairs"
+#: Options with names and values behind them, and how they are spelled.
+_PAIRS = {"-p": ("-p", "--param"), "-r": ("-r", "--result")}
+#: States of a job that is added by hand, as Schedy named them.
+STATUSES = ("QUEUED", "RUNNING", "DONE", "CRASHED", "PRUNED")
 
 
 class PushCommand(SweepCommand):
-    """Takes `-p NAME VALUE [NAME VALUE ...]` out of the words: click has no option with as many values as one likes."""
+    """Takes `-p NAME VALUE [NAME VALUE ...]` and `-r NAME VALUE ...` out of the words: click has no option with as many
+    values as one likes."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        at = next((place for place in range(end) if args[place] in ("-p", "--param")), end)
-        stop = at + 1
-        while stop + 1 < end and not args[stop].startswith("-"):
-            stop += 2  # a value may begin with a minus, a name may not
-        if at < end:
-            ctx.meta[_PAIRS] = args[at + 1 : stop]
-            if stop < end and not args[stop].startswith("-"):
-                raise click.UsageError(f"-p takes names with values: {args[stop]!r} has no value.", ctx)
-            args = args[:at] + args[stop:]
+        for option, words in _PAIRS.items():
+            args = _without_pairs(ctx, args, option, words)
         return super().parse_args(ctx, args)
 
 
-def given_pairs() -> list[str] | None:
-    """What followed -p: names and values in turn; None without the option."""
-    return click.get_current_context().meta.get(_PAIRS)
+def _without_pairs(ctx: click.Context, args: list[str], option: str, words: Sequence[str]) -> list[str]:
+    """`args` without the option, whose names and values are kept for `given_pairs`."""
+    end = args.index("--") if "--" in args else len(args)
+    at = next((place for place in range(end) if args[place] in words), end)
+    if at == end:
+        return args
+    stop = at + 1
+    while stop + 1 < end and not args[stop].startswith("-"):
+        stop += 2  # a value may begin with a minus, a name may not
+    ctx.meta[option] = args[at + 1 : stop]
+    if stop < end and not args[stop].startswith("-"):
+        raise click.UsageError(f"{option} takes names with values: {args[stop]!r} has no value.", ctx)
+    return args[:at] + args[stop:]
 
 
-def push_one(store: Store, name: str, pairs: Sequence[str]) -> Pushed:
-    """Add one job with these parameters to experiment `name`, run as those pushed last.
+def given_pairs(option: str = "-p") -> list[str] | None:
+    """What followed -p, or -r: names and values in turn; None without the option."""
+    return click.get_current_context().meta.get(option)
+
+
+def push_one(store: Store, experiment: ExperimentRow, pairs: Sequence[str]) -> Pushed:
+    """Add one job with these parameters to an experiment, run as those pushed last.
 
     It has no point: the same again gives a second job. Raises NotFound, InputError.
     """
-    experiment = store.experiment(name)
     if not experiment.spec:
         raise NotFound(f"experiment {experiment.name} has no command yet.", "Push a sweep to it first.")
     spec = store.spec(experiment.name, experiment.spec)
-    params = _params(pairs)
+    params = params_of(pairs, "-p")
     _check(experiment, spec, params)
     from exs.store.push import Origin
 
@@ -67,15 +80,33 @@ def push_one(store: Store, name: str, pairs: Sequence[str]) -> Pushed:
     return replace(pushed, gone=0)  # nothing was compared with a file
 
 
-def _params(pairs: Sequence[str]) -> dict[str, Json]:
+def add_one(
+    store: Store, experiment: ExperimentRow, pairs: Sequence[str], results: Sequence[str] | None, status: str | None
+) -> JobRow:
+    """Add one job to a pull experiment, with results and in a final state where it was run elsewhere.
+
+    Raises InputError, Refused.
+    """
+    from exs.compat.schedy.experiments import from_record
+
+    name = experiment.name
+    search = from_record(name, store.scheduler(name), "RUNNING", store)
+    found = params_of(results, "-r") if results is not None else {}
+    job = search.add_job(params_of(pairs, "-p"), status or "QUEUED", found)
+    return store.job(job.job_id)
+
+
+def params_of(pairs: Sequence[str], option: str) -> dict[str, Json]:
+    """The names and values behind an option. Raises InputError that begins with it."""
     params: dict[str, Json] = {}
     for name, text in zip(pairs[::2], pairs[1::2], strict=True):
         if name in params:
-            raise InputError(f"-p gives {name!r} twice.")
-        check_param_name(name, "-p")
-        params[name] = value(text, f"-p {name}", settings().limits)
+            raise InputError(f"{option} gives {name!r} twice.")
+        check_param_name(name, option)
+        params[name] = value(text, f"{option} {name}", settings().limits)
     if not params:
-        raise InputError("-p has no parameters.", "exs push NAME -p lr 0.1 seed 3")
+        what = "parameters" if option == "-p" else "results"
+        raise InputError(f"{option} has no {what}.", f"exs push NAME {option} lr 0.1 seed 3")
     return params
 
 

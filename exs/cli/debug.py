@@ -44,7 +44,7 @@ def run_first(sweep: Sweep, plan: SlotPlan) -> int:
     attempt = Attempt(claim, sweep.spec, place)
     stat = _Stat(sweep, claim)
     attempt.prepare()
-    tee = _Tee(attempt)
+    tee = Tee(attempt)
     tee.start()
     try:
         outcome = _interruptible(attempt)
@@ -136,7 +136,7 @@ class _Stat:
             self._path.write_bytes(self._before)
 
 
-class _Tee(threading.Thread):
+class Tee(threading.Thread):
     """Copies the attempt's logs to standard output while they grow, one after the other, byte for byte."""
 
     def __init__(self, attempt: Attempt) -> None:

@@ -37,6 +37,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Make": {
         "plan": ("plan", "What a push would add, skip and leave; changes nothing."),
         "push": ("push", "Queue a sweep: a file, or a command with its values."),
+        "add": ("add", "Make an experiment for jobs by hand, or drawn at random."),
         "run": ("run", "Push a sweep and work on it here, until it is done."),
     },
     "Steer": {
@@ -49,6 +50,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Nodes": {
         "worker": ("worker", "Work on queued jobs with this machine's GPUs or CPUs."),
+        "pull": ("pull", "Run a command for each job of such an experiment."),
         "drain": ("drain", "Give a node or slot no more jobs."),
         "enable": ("enable", "Let a drained node or slot take jobs again."),
         "pool": ("pool", "Pools of workers: list, show, choose how each schedules."),

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.byhand import PushCommand, given_pairs, push_one
-from exs.cli.output import forms, show_json
+from exs.api import push_sweep
+from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
+from exs.cli.output import forms, show, show_json
 from exs.cli.session import check_pool, note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
-from exs.errors import InputError
+from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob
-from exs.rows import Pushed
+from exs.rows import ExperimentRow, JobRow, Pushed
 from exs.sweep.model import Sweep
 from exs.view.pushed import record, summary
 from exs.view.text import safe
@@ -34,9 +35,21 @@ if TYPE_CHECKING:
     "--canary", type=click.IntRange(min=0), metavar="N", help="N jobs run first; the others when these are done."
 )
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
+@click.option(
+    "-s",
+    "--status",
+    type=click.Choice(STATUSES, case_sensitive=False),
+    help="With -p, for an experiment of exs add: the job was run elsewhere, with the results -r NAME VALUE ...",
+)
 @forms(json="Print the counts as JSON.", quiet="Print the ids of the new jobs only.")
 def command(
-    request: Request, priority: int | None, pool: str | None, canary: int | None, into: bool, form: str | None
+    request: Request,
+    priority: int | None,
+    pool: str | None,
+    canary: int | None,
+    into: bool,
+    status: str | None,
+    form: str | None,
 ) -> None:
     """Queue a sweep: a FILE, or a command whose key=v1,v2 words are swept over.
 
@@ -44,12 +57,19 @@ def command(
     again what succeeded. With -p NAME VALUE ... it adds one job by hand to the experiment that is named
     instead of a file: exs push resnet -p lr 0.3 seed 1
     """
-    pairs = given_pairs()
+    pairs, results = given_pairs(), given_pairs("-r")
     if pairs is not None:
         if request.file is None:
             raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
         store = open_store()
-        pushed, facts, serving = push_one(store, request.file, pairs), {}, None
+        experiment = store.experiment(request.file)
+        if experiment.kind == "pull":
+            show_added(store, experiment, add_one(store, experiment, pairs, results, status), form)
+            return
+        _only_pull(experiment, results, status)
+        pushed, facts, serving = push_one(store, experiment, pairs), {}, None
+    elif results is not None or status is not None:
+        raise InputError("-r and -s describe the job that -p adds.", "exs push NAME -p lr 0.1 -r loss 0.3 -s DONE")
     else:
         sweep = read_sweep(request)
         sweep = replace(sweep, priority=priority or sweep.priority)
@@ -73,6 +93,23 @@ def command(
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
 
 
+def show_added(store: Store, experiment: ExperimentRow, row: JobRow, form: str | None) -> None:
+    """Print a job that was added by hand, as Schedy did: id, status, parameters and results, a line each."""
+    from exs.view.fields import Paragraphs
+    from exs.view.jobs import JobTable
+
+    table = JobTable(experiment, [row], store.now())
+    show(Paragraphs(table, [row]), form)
+
+
+def _only_pull(experiment: ExperimentRow, results: Sequence[str] | None, status: str | None) -> None:
+    if results is not None or status is not None:
+        raise Refused(
+            f"the jobs of {experiment.name} are run by workers: a result is theirs to give, not for -r and -s.",
+            "exs add makes an experiment for jobs by hand.",
+        )
+
+
 def push(
     store: Store,
     sweep: Sweep,
@@ -86,20 +123,11 @@ def push(
 
     `again`: final states whose jobs run again; --force adds those that succeeded.
     """
-    pushed = store.push(
-        sweep.name,
-        sweep.spec,
-        sweep.jobs() if jobs is None else jobs,
+    pushed = push_sweep(
+        store,
+        sweep,
         origin_of(sweep, into),
-        pool=sweep.pool,
-        priority=sweep.priority,
-        retries=sweep.retries,
-        max_running=sweep.max_running,
-        lost_after=sweep.lost_after,
-        weight=sweep.weight,
-        preemptible=sweep.preemptible,
-        canary=sweep.canary,
-        breaker=sweep.breaker,
+        jobs=jobs,
         again=(*again, JobState.DONE, JobState.PRUNED) if request.force else tuple(again),
         on_busy=lambda: note(f"another push of {sweep.name} is under way or was broken off; waiting for it"),
     )

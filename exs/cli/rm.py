@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import jobs_of, show_json
-from exs.cli.selectors import experiment_or_none, selected, selectors_argument, status_option
+from exs.cli.selectors import experiment_or_none, schedys, selected, selectors_argument, status_option
 from exs.cli.session import open_store
 from exs.errors import Refused
 from exs.model import HELD, JobState
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 def command(selectors: tuple[str, ...], states: frozenset[JobState], yes: bool, as_json: bool) -> None:
     """Remove jobs, or experiments with all their jobs, from the queue's records. Files stay where they are.
 
-    Running jobs are not removed: cancel them first.
+    NAME JOB, with the id of a job, is that job alone. Running jobs are not removed: cancel them first.
     """
     store = open_store()
-    names, ids = _wanted(store, selectors, states)
+    names, ids = _wanted(store, schedys(store, selectors), states)
     what = _described(store, names, ids)
     if not yes and not _sure(what):
         click.echo("Nothing was removed.")

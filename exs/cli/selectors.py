@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from exs.rows import ExperimentRow, JobRow
 if TYPE_CHECKING:
     from exs.store.store import Store
 
+#: An id, or its beginning.
+_JOB_ID = re.compile(r"[a-z2-7]{4,10}\Z")
 #: Words that people use for states, besides the states' own names.
 _SYNONYMS = {
     "WAITING": JobState.QUEUED,
@@ -61,6 +64,17 @@ def experiment_or_none(store: Store, selector: str) -> ExperimentRow | None:
         return store.experiment(selector)
     except NotFound:
         return None
+
+
+def schedys(store: Store, selectors: Sequence[str]) -> tuple[str, ...]:
+    """`selectors`; of `NAME JOB`, with which Schedy named the job of an experiment, only the job."""
+    if len(selectors) == 2 and _JOB_ID.match(selectors[1]):
+        experiment = experiment_or_none(store, selectors[0])
+        if experiment is not None and experiment_or_none(store, selectors[1]) is None:
+            found = store.find(selectors[1])
+            if len(found) == 1 and found[0].experiment == experiment.name:
+                return (selectors[1],)
+    return tuple(selectors)
 
 
 def selected(store: Store, selectors: Sequence[str], states: Collection[JobState] = ()) -> list[JobRow]:

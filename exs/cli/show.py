@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import forms, show
-from exs.cli.selectors import experiment_or_none, selectors_argument, status_option
+from exs.cli.selectors import experiment_or_none, schedys, selectors_argument, status_option
 from exs.cli.session import open_store
 from exs.errors import BrokenRecord
 from exs.model import JobState, Spec
@@ -28,7 +28,7 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], form: str |
     """Everything about an experiment (NAME) or jobs: parameters, results, metrics, where, why, attempts, files."""
     store = open_store()
     pages: list[Listing] = []
-    for selector in selectors:
+    for selector in schedys(store, selectors):
         pages += _pages(store, selector, states)
     for number, page in enumerate(pages):
         if number and form is None:
@@ -43,7 +43,8 @@ def _pages(store: Store, selector: str, states: frozenset[JobState]) -> list[Lis
     if experiment is not None:
         first = store.jobs(experiment.name, start=0, stop=0)
         specs = [store.spec(experiment.name, row.spec) for row in first if row.spec]
-        return [ExperimentPage(experiment, specs, store.now())]
+        drawn = store.scheduler(experiment.name) if experiment.kind == "pull" else {}
+        return [ExperimentPage(experiment, specs, store.now(), drawn)]
     rows = store.find(selector, states)
     if len(rows) > _MOST:
         raise click.UsageError(

@@ -90,20 +90,22 @@ class JobPage:
         name = safe(selector(self.row))
         if self.row.state is JobState.RUNNING:
             return [f"exs logs -f {name}", f"exs cancel {name}"]
+        logs = [f"exs logs {name}"] if self.row.log or self.spec else []  # a pull job has none but from `exs pull`
         if self.row.state in (JobState.CRASHED, JobState.CANCELED):
-            return [f"exs logs {name}", f"exs retry {name}"]
+            return [*logs, f"exs retry {name}"]
         if self.row.state in FINAL:
-            return [f"exs logs {name}"]
+            return logs or [f"exs list -t {safe(self.row.experiment)}"]
         return [f"exs cancel {name}"]
 
 
 @dataclass
 class ExperimentPage:
-    """One experiment; `specs` are the ways in which its jobs are run, one per push."""
+    """One experiment; `specs` are the ways in which its jobs are run, one per push; `scheduler`: how they are drawn."""
 
     row: ExperimentRow
     specs: Sequence[Spec]
     now: float
+    scheduler: Mapping[str, Json] = field(default_factory=dict)
 
     def lines(self, screen: Screen) -> Iterator[str]:
         row = self.row
@@ -118,7 +120,8 @@ class ExperimentPage:
         yield screen.paint("next: " + " · ".join(next_), "dim")
 
     def document(self) -> Mapping[str, Json]:
-        return records.experiment(self.row) | {"specs": [_spec(spec) for spec in self.specs]}
+        more = {"scheduler": dict(self.scheduler)} if self.row.kind == "pull" else {}
+        return records.experiment(self.row) | {"specs": [_spec(spec) for spec in self.specs], **more}
 
     def records(self) -> Iterator[Mapping[str, Json]]:
         yield records.flat(records.experiment(self.row))
@@ -138,6 +141,9 @@ class ExperimentPage:
         limit = f", at most {row.max_running} at a time" if row.max_running is not None else ""
         weight = f", weight {row.weight:g}" if row.weight != 1 else ""
         kept = "" if row.preemptible else ", never preempted"
+        if row.kind == "pull":
+            yield from self._drawn()
+            return
         yield "queue", f"pool {safe(row.pool)}, priority {row.priority}{weight}{limit}{kept}"
         yield "retries", str(row.retries) if row.retries else ""
         for spec in self.specs:
@@ -146,6 +152,14 @@ class ExperimentPage:
             yield "output", safe(spec.output)
             yield "env", assignments(spec.env)
             yield "timeout", duration(spec.timeout) if spec.timeout else ""
+
+    def _drawn(self) -> Iterator[tuple[str, str]]:
+        """A pull experiment: how Schedy called what makes its jobs, and what each parameter is drawn from."""
+        name, drawn = next(iter(self.scheduler.items()), ("Manual", None))
+        yield "scheduler", safe(name)
+        for parameter, how in drawn.items() if isinstance(drawn, dict) else ():
+            kind, arguments = next(iter(how.items())) if isinstance(how, dict) and how else ("", how)
+            yield "", f"{safe(parameter)}: {safe(kind)} ({shown(masked(parameter, arguments))})"
 
 
 def _metrics(metrics: Mapping[str, Metric]) -> Iterator[tuple[str, str]]:

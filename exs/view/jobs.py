@@ -195,10 +195,15 @@ def selector(row: JobRow) -> str:
     return f"{row.experiment}/{row.index}"
 
 
+def _says_more(row: JobRow) -> str:
+    """The command that says more of a job; one that a process took by itself has no log."""
+    return f"exs {'logs' if row.log or row.spec else 'show'} {safe(selector(row))}"
+
+
 def _notes(rows: Sequence[JobRow]) -> Column | None:
     """The last column: why a job crashed, and the command that says more."""
     reasons = [reason(row) for row in rows]
-    commands = [f"exs logs {safe(selector(row))}" if row.state is JobState.CRASHED else "" for row in rows]
+    commands = [_says_more(row) if row.state is JobState.CRASHED else "" for row in rows]
     if not any(reasons):
         return None
 

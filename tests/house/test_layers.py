@@ -52,7 +52,19 @@ MAY = {
         "server",
         "doctor",
     },
-    "exs_worker": {"exs", "errors", "model", "rows", "settings", "paths", "process", "pull", "command", "store"},
+    "exs_worker": {
+        "exs",
+        "errors",
+        "model",
+        "rows",
+        "settings",
+        "paths",
+        "process",
+        "pull",
+        "values",
+        "command",
+        "store",
+    },
     "exs": {"api", "compat", "errors", "tasks"},  # each with its first use: tests/cli/test_python_api.py
     "__main__": {"cli"},
 }

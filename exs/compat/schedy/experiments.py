@@ -10,7 +10,7 @@ from exs.compat.schedy import random
 from exs.compat.schedy.jobs import Job
 from exs.errors import InputError, NoJobError, NotFound, UnsafeUpdateError
 from exs.model import JobState, Json
-from exs.pull import Draw, puller_at
+from exs.pull import Draw, Held, puller_at
 from exs.store.store import Store
 from exs.values import mapping
 
@@ -71,7 +71,7 @@ class Experiment:
 
         `wait`: seconds to wait for one, float("inf") for ever. Raises NoJobError when there is none.
         """
-        held = puller_at(self.store).next(self.name, wait, self._draw())
+        held = self.take(wait)
         if held is None:
             self.store.scheduler(self.name)  # says if there is no such experiment, or it is no pull experiment
             raise NoJobError(self.name)
@@ -80,6 +80,10 @@ class Experiment:
         except NotFound:  # removed in this moment
             raise NoJobError(self.name) from None
         return Job(self, row, etag, held)
+
+    def take(self, wait: float = 0.0) -> Held | None:
+        """`next_job` without what is around it: the lease alone; None when there is no job."""
+        return puller_at(self.store).next(self.name, wait, self._draw())
 
     def all_jobs(self) -> Iterator[Job]:
         """All jobs, in the order in which they were added, a page at a time."""
