@@ -82,6 +82,7 @@ class JobRow:
     log_dropped: int = 0
     want: str = ""
     paused_by: str = ""  #: who or what paused it, while it is PAUSING or PAUSED
+    preempted_by: str = ""  #: the experiment for which it is asked to make room
     excluded: tuple[str, ...] = ()  #: nodes on which it must not run again
     least_memory: int = 0  #: bytes that its GPU must have, after one with less was too small
     progress: float | None = None  #: 0 to 1, as the job says
@@ -120,6 +121,7 @@ class ExperimentRow:
     spec: str = ""  #: digest of the Spec pushed last, "" if there is none
     weight: float = 1.0  #: in a fair-share pool
     preemptible: bool = True
+    preempted_by: str = ""  #: the experiment for which one of its jobs was stopped, until one runs again
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,9 @@ STAGES = "exs:stages"
 #: zset per pool: NAME -> priority * 2^38 + position. Order of experiments. Written by push and update; read by sync and
 #: queue; removed with the experiment.
 ORDER = "exs:order:"
+#: hash per pool: slots that come free for jobs that wait, where jobs may be stopped for others: SLOT -> JSON. Written
+#: by sync, read by it and emptied of what is over.
+COMING = "exs:coming:"
 #: string: the last position given out. Written and read by push and update.
 POSITION = "exs:position"
 #: set: the pools that were set. Written by pool_set; read by lists of pools.
@@ -202,6 +205,7 @@ JOB_FIELDS = {
     "gp": "GPUs, comma separated",
     "ra": "when it is queued again, ms",
     "wn": "what its holder is asked to do: preempt, edit, pause, cancel, kill; a stronger one replaces a weaker one",
+    "pv": "the experiment for which it is asked to make room",
     "pb": "who or what paused it, while it is PAUSING or PAUSED",
     "ed": "what it becomes when its attempt has ended, JSON: nm, pr, pt, sp (lib/edit.lua)",
     "rk": "runs again by kind of failure, JSON",
@@ -296,6 +300,7 @@ EXPERIMENT_FIELDS = {
     "weight": "its weight in a fair-share pool; absent for 1",
     "pushed_weight": "the weight of the last push that named another one",
     "fair": "1 while it stands ready in a fair-share pool",
+    "preempted_by": "the experiment for which one of its jobs was stopped last, until one of its jobs runs again",
     "preemptible": "0 when its jobs may not be stopped for others",
     "retries": "attempts after the first",
     "lost": "lost_after in ms; absent for the default",

@@ -153,6 +153,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         said=text(get(b"ss")),
         checkpoint=checkpoint,
         metrics=metrics,
+        preempted_by=text(get(b"pv")),
     )
 
 
@@ -256,6 +257,7 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
         spec=text(f.get("spec")),
         weight=weight(f.get("weight")),
         preemptible=f.get("preemptible") != b"0",
+        preempted_by=text(f.get("preempted_by")),
     )
 
 

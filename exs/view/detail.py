@@ -135,6 +135,7 @@ class ExperimentPage:
         yield "jobs", f"{row.jobs}: {', '.join(counts)}" if counts else str(row.jobs)
         yield "", f"{row.waiting_retry} wait for their next attempt" if row.waiting_retry else ""
         yield "", "paused" if row.paused else ""
+        yield "", f"preempted by {safe(row.preempted_by)}" if row.preempted_by else ""
         yield "", "" if row.committed else "its push is not complete: push it again"
         yield "pushed", f"{_moment(row.created_at, self.now)} by {safe(row.user)} on {safe(row.host)}"
         yield "from", safe(row.source)

@@ -123,6 +123,8 @@ def _note(row: ExperimentRow) -> str:
         notes.append("push not complete: push it again")
     if row.paused:
         notes.append("paused")
+    if row.preempted_by and row.counts.get(_S.QUEUED, 0) + row.counts.get(_S.PAUSING, 0):
+        notes.append(f"preempted by {safe(row.preempted_by)}")
     if row.waiting_retry:
         notes.append(f"{row.waiting_retry} to be retried")
     if row.max_running is not None and active(row):

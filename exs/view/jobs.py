@@ -175,6 +175,8 @@ def reason(row: JobRow, last_words: int = _LAST_WORDS) -> str:
         return what if row.failure in ("", "error") else f"{safe(row.failure)}: {what}"
     if _suspect(row):
         return f"last heard of on {place(row)}"
+    if row.preempted_by and row.want == "preempt" and row.state in HELD:
+        return f"preempted by {safe(row.preempted_by)}"
     if row.want and row.state in HELD:
         return f"asked to {safe(row.want)}"
     if row.state is JobState.QUEUED and row.attempts:

@@ -51,6 +51,7 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "max_rss": row.max_rss or None,
         "log_dropped": row.log_dropped,
         "want": row.want or None,
+        "preempted_by": row.preempted_by or None,
     }
 
 
@@ -108,6 +109,7 @@ def experiment(row: ExperimentRow) -> dict[str, Json]:
         "priority": row.priority,
         "weight": row.weight,
         "preemptible": row.preemptible,
+        "preempted_by": row.preempted_by or None,
         "max_running": row.max_running,
         "retries": row.retries,
         "paused": row.paused,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exs import settings
-from exs.model import FINAL, JobState, NewJob, Resources, Spec
+from exs.model import DEFAULT_PRIORITY, FINAL, JobState, NewJob, Resources, Spec
 from exs.rows import JobRow
 from exs.store.push import Origin
 from exs.store.store import Store, open_store
@@ -111,6 +111,7 @@ class Fleet:
         gpus: Sequence[str] | None = None,
         lost_after: float | None = None,
         max_running: int | None = None,
+        priority: int = DEFAULT_PRIORITY,
         **spec: Any,
     ) -> list[str]:
         """Queue `jobs` jobs that do the verbs of job.py; returns their ids. `gpus`: the index of each job."""
@@ -126,7 +127,16 @@ class Fleet:
         ]
         origin = Origin("alice", "laptop", f"/{name}.yaml")
         made = Spec({"train": command}, cwd=str(self.home), **spec)
-        self.store.push(name, made, points, origin, retries=retries, lost_after=lost_after, max_running=max_running)
+        self.store.push(
+            name,
+            made,
+            points,
+            origin,
+            retries=retries,
+            lost_after=lost_after,
+            max_running=max_running,
+            priority=priority,
+        )
         return [row.id for row in self.store.jobs(name)]
 
     # ------------------------------------------------------------ what there is to see

@@ -8,8 +8,7 @@
 -- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at, ck}
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local pools, devices, memory, only = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local worker = RQ_WORKER .. slot
-local offer = devices .. '|' .. memory .. '|' .. only
+local worker, offer = RQ_WORKER .. slot, devices .. '|' .. memory .. '|' .. only
 local now = now_ms()
 local at = iso(now)
 -- Ids that are no jobs: so many are dropped in one call, the rest in later ones.
@@ -64,6 +63,7 @@ local function announce()
   if not held[3] then
     redis.call('HSET', worker, 'queues', pools, 'exs_node', ARGV[3], 'exs_boot', ARGV[4], 'exs_gpus', devices)
     redis.call('SADD', RQ_WORKERS, worker)
+    for p in string.gmatch(pools, '[^,]+') do redis.call('SADD', RQ_WORKERS .. ':' .. p, worker) end
   end
   redis.call('EXPIRE', worker, WORKER_TTL)
   redis.call('EXPIRE', NODE .. ARGV[3], NODE_TTL)
@@ -79,7 +79,7 @@ while not suspended and junk > 0 do
   local from = pick(pools, devices, memory, ARGV[3], only)
   if not from then break end
   local name = experiment_of(from.queue)
-  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'running', 'max', 'canary')
+  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'running', 'max', 'canary', 'preempted_by')
   local running = not e.err and whole(e[1])
   local id, f
   if running then id, f = take(from.queue) end
@@ -87,8 +87,9 @@ while not suspended and junk > 0 do
     local nth = number(f[4]) + 1
     lease_to(id, f, nth)
     count(name, 'running', 1)
-    if from.score < FAIR then sync(name, true)
-    elseif (e[2] or e[3]) and running + 1 >= (most(e[2], e[3]) or 2 ^ 53) then sync(name)
+    if e[4] then redis.call('HDEL', EXPERIMENT .. name, 'preempted_by') end
+    if from.score < FAIR then refresh(name, true)
+    elseif (e[2] or e[3]) and running + 1 >= (most(e[2], e[3]) or 2 ^ 53) then refresh(name)
     elseif redis.call('EXISTS', RQ_QUEUE .. from.queue) == 0 then unset_ready(from.pool, from.shape, from.queue) end
     for p in string.gmatch(pools, '[^,]+') do redis.call('ZREM', IDLE .. p .. ':' .. offer, slot) end
     announce()

@@ -27,7 +27,7 @@ else
 end
 -- Below max_running nothing has changed but the share of a pool.
 local changed = planned or e[2] or running + 1 >= (whole(e[1]) or 2 ^ 53)
-if changed or e[3] then sync(job.exp, not changed) end
+if changed or e[3] then refresh(job.exp, not changed) end
 
 free_slot(slot, attempt, 'successful_job_count', tonumber(o.seconds) or 0)
 return 'ours'

@@ -69,7 +69,7 @@ local function sync_some(from)
   while done < #names and queues < SYNCED do
     done = done + 1
     local name = names[done]
-    sync(name)
+    refresh(name)
     if drifted == '' and (drift(name) or redis.call('EXISTS', MEND .. name) == 1) then drifted = name end
     queues = queues + #queues_of(name)
   end
@@ -88,5 +88,7 @@ stop_drained(now)
 local after, drifted = sync_some(number(pulse[3]))
 redis.call('HSET', PULSE, 'at', now, 'since', since, 'next', after)
 local lost = now - since >= lease and end_lost() or 0
+for _, pool in ipairs(redis.call('SRANDMEMBER', POOLS, 2)) do pressed[pool] = preempts(pool) or nil end
+relieve_pressed()
 local stale = redis.call('ZRANGEBYSCORE', STAGES, 0, now - tonumber(ARGV[11]), 'LIMIT', 0, 1)
 return {1, lost, queued, stale[1] or '', drifted}

@@ -1,4 +1,4 @@
---@ number shape share wake
+--@ number shape share wake relieve
 -- Which queues can be claimed from, and who is woken when that changes.
 -- Every script that changes what a queue holds, whether its experiment may run, or how many of its jobs run,
 -- calls `sync` or keeps the ready set itself; so claim never looks at a queue from which it cannot take.
@@ -40,9 +40,12 @@ local function unset_ready(pool, shape, queue)
   end
 end
 
+-- Pools in which jobs wait that found no idle slot, or in which something moved, and where jobs may be stopped for others.
+local pressed = {}
+
 -- Brings the ready set in line with one experiment; wakes idle slots for what became ready. `quiet`: nothing did, only its
 -- share has changed.
-local function sync(name, quiet)
+local function refresh(name, quiet)
   local e = redis.pcall('HMGET', EXPERIMENT .. name, 'pool', 'kind', 'paused', 'max', 'running', 'archived', 'fair', 'weight',
     'canary')
   if e.err or not e[1] then return end
@@ -60,7 +63,8 @@ local function sync(name, quiet)
         local shared = shares_fairly(there[1])
         fair = fair or shared
         set_ready(there[1], there[2], queue, score_of(order, shared and used, number_of(queue)))
-        if not quiet then wake(there[1], there[2], math.min(length, room), name) end
+        local left = quiet and 0 or wake(there[1], there[2], math.min(length, room), name)
+        if left > 0 and preempts(there[1]) then pressed[there[1]] = true end
       end
       room = math.max(room - length, 0)
     else
@@ -68,9 +72,30 @@ local function sync(name, quiet)
     end
   end
   note_fair(name, fair, e[7])
+  return e[1]
+end
+
+-- At most so many pools per script: the others at the next reap.
+local function relieve_pressed()
+  local left = 2
+  for pool in pairs(pressed) do
+    if left > 0 then relieve(pool) end
+    left = left - 1
+  end
+  pressed = {}
+end
+
+-- What a script calls that changed an experiment, and is not about a slot that takes a job or has ended one (`refresh`).
+local function sync(name)
+  refresh(name)
+  relieve_pressed()
 end
 
 -- `touched`: NAME -> true.
 local function sync_all(touched)
-  for name in pairs(touched) do sync(name) end
+  for name in pairs(touched) do
+    local pool = refresh(name)
+    if pool and preempts(pool) then pressed[pool] = true end
+  end
+  relieve_pressed()
 end

@@ -31,6 +31,12 @@ local function note_fair(name, fair, noted)
   if noted and not fair then redis.call('HDEL', EXPERIMENT .. name, 'fair') end
 end
 
+local preempting = {}
+local function preempts(pool)
+  if preempting[pool] == nil then preempting[pool] = redis.pcall('HGET', POOL .. pool, 'preemption') == 'on' end
+  return preempting[pool]
+end
+
 -- How many jobs wait in each of the queues of an experiment: {{queue, shape, length}, ...} and their sum.
 local function lengths_of(name)
   local found, total = {}, 0

@@ -73,16 +73,16 @@ local function enter(job, state, now, fields)
   if COUNTED[state] then count(job.exp, COUNTED[state], 1) end
   redis.call('HSET', RQ_JOB .. job.id, 'st', state, 'status', RQ[state], unpack(fields))
   if REGISTRY[state] == RQ_FINISHED then
-    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'timeout', 'result_ttl', job.an == 1 and 'enqueued_at' or 'at')
+    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'pv', 'bt', 'timeout', 'result_ttl', job.an == 1 and 'enqueued_at' or 'at')
   elseif job.at then
-    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt')
+    redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'pv', 'bt')
   end
 end
 
 local function set_queued(job, now)
   redis.call('HSET', RQ_JOB .. job.id, 'st', 'QUEUED', 'status', 'queued', 'enqueued_at', iso(now),
     'timeout', '-1', 'result_ttl', '-1')
-  redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'worker_name', 'ra')
+  redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'pv', 'bt', 'worker_name', 'ra')
 end
 
 -- Has a job stand where it did not, in steps of a millionth of an index.
@@ -102,7 +102,7 @@ local function requeue_later(job, now, due)
   due = math.floor(due)
   redis.call('HSET', RQ_JOB .. job.id, 'st', 'QUEUED', 'status', 'scheduled', 'enqueued_at', iso(now), 'ra', due,
     'timeout', '-1', 'result_ttl', '-1')
-  redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'bt', 'worker_name')
+  redis.call('HDEL', RQ_JOB .. job.id, 'at', 'wn', 'pv', 'bt', 'worker_name')
   redis.call('ZADD', RQ_SCHEDULED .. job.q, math.ceil(due / 1000), job.id)
   redis.call('ZADD', LATER, due, job.id)
   count(job.exp, 'waiting', 1)

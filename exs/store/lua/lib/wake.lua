@@ -1,4 +1,4 @@
---@ time shape
+--@ time shape share coming
 -- Who is told that there is work.
 -- What the slots that wait in a pool offer, where it fits a shape: looked through once per script and shape, since many
 -- experiments want the same and a thousand slots may wait.
@@ -31,10 +31,10 @@ local function waiting(key, offer, shape, n)
   return found, #slots == 0
 end
 
--- Leaves one token each for at most n slots that wait for this; they are idle no longer.
+-- Leaves one token each for at most n slots that wait for this; they are idle no longer. Returns how many jobs have none.
 local function wake(pool, shape, n, name)
   for _, offer in ipairs(offers_for(pool, shape)) do
-    if n <= 0 then return end
+    if n <= 0 then return 0 end
     if offer.only == '' or offer.only == name then
       local key = IDLE .. pool .. ':' .. offer.text
       local slots, no_more = waiting(key, offer, shape, n)
@@ -42,10 +42,15 @@ local function wake(pool, shape, n, name)
         redis.call('ZREM', key, slot)
         redis.call('RPUSH', WAKE .. slot, '1')
         redis.call('EXPIRE', WAKE .. slot, WAKE_TTL)
+        if preempts(pool) then
+          local node = redis.call('HGET', RQ_WORKER .. slot, 'exs_node') or '?'
+          expect(pool, slot, {at = '', ms = now_ms(), devices = offer.devices, memory = offer.memory, node = node})
+        end
       end
       n = n - #slots
       -- Those who are left have fallen silent.
       if no_more then redis.call('DEL', key) redis.call('SREM', OFFERS .. pool, offer.text) end
     end
   end
+  return n
 end
