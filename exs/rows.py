@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from exs.model import JobState, Json, Params, Scheduler
+from exs.model import JobState, Json, Params, Resources, Scheduler
 
 #: What tells the processes of one slot apart, at the end of its name.
 _PROCESS = re.compile(r"@[0-9a-f]+\Z")
@@ -89,6 +89,8 @@ class JobRow:
     said: str = ""  #: what the job says that it is doing
     checkpoint: Mapping[str, Json] = field(default_factory=dict)  #: from which it can go on: path, step; {} for none
     metrics: Mapping[str, Json] = field(default_factory=dict)  #: last value of each, of as many as a record holds
+    queue: str = ""  #: of its experiment, in which it waits when it waits
+    why: str = ""  #: of one that waits, in a word
     history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
 
     @property
@@ -122,6 +124,11 @@ class ExperimentRow:
     weight: float = 1.0  #: in a fair-share pool
     preemptible: bool = True
     preempted_by: str = ""  #: the experiment for which one of its jobs was stopped, until one runs again
+    canary: int = 0  #: jobs that must succeed before the others may run
+    #: queue -> needs of its jobs; None for what fits nowhere
+    needs: Mapping[str, Resources | None] = field(default_factory=dict)
+    queued: Mapping[str, int] = field(default_factory=dict)  #: queue -> jobs that stand in it
+    why: str = ""  #: why its jobs wait, in a word or two
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,46 @@ class UnusedGpu:
     node: str
     gpu: str
     why: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a slot says to a job that waits. `kind`: idle, busy, held, unfit, drained, suspended or silent."""
+
+    slot: SlotRow
+    kind: str
+    text: str = ""  #: of an unfit one what it lacks, of a held one for whom
+    free_at: float = 0.0  #: when a busy one is likely to be free, in Redis seconds; 0.0 where nobody knows
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """When a job is likely to start, in Redis seconds, if jobs take as long as others of their experiment did."""
+
+    start: float
+    early: float  #: if they take as long as the shortest quarter ...
+    late: float  #: ... and the longest
+    typical: float  #: median of its own experiment, seconds
+    samples: int  #: finished jobs of it that were measured
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a job waits. `job`: None when none of the experiment does."""
+
+    now: float
+    job: JobRow | None
+    experiment: ExperimentRow
+    word: str = ""
+    before: int = -1  #: jobs of its experiment that are taken before it; -1 where nobody knows
+    ahead: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: other experiments before it -> jobs that its slots can run
+    fair: bool = False  #: its pool shares slots by weight
+    verdicts: Sequence[Verdict] = ()
+    unused: Sequence[UnusedGpu] = ()
+    estimate: Estimate | None = None
+    unsure: str = ""  #: why there is no estimate
 
 
 @dataclass(frozen=True)

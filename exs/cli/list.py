@@ -86,12 +86,15 @@ def show_active(form: str | None) -> None:
 
 def show_experiments(form: str | None, everything: bool = False, active: bool = False) -> None:
     """Print one line per experiment."""
+    from exs.store.waits import Waits
     from exs.view.experiments import ExperimentTable
 
     store = open_store()
     rows = store.experiments()
+    slots = store.workers()
+    Waits(slots, store.settings.timing.lease).note(rows)
     finished = None if everything else 0 if active else RECENT
-    show(ExperimentTable(rows, store.workers(), store.now(), finished, store.unused_gpus()), form)
+    show(ExperimentTable(rows, slots, store.now(), finished, store.unused_gpus()), form)
     if form is None:
         note_strangers(store)
 
@@ -110,6 +113,7 @@ class Look:
 
 def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
     """Print the jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
+    from exs.store.waits import Waits
     from exs.view.fields import Paragraphs
     from exs.view.jobs import JobTable
 
@@ -121,6 +125,8 @@ def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
         rows = [row for row in found if row.state in look.states] if look.states else found
     else:
         rows = store.jobs(experiment.name, states=look.states)
+    if experiment.kind != "pull" and any(row.state is JobState.QUEUED for row in rows):
+        Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
     now = store.now()
     rows = _sorted(rows, _fields(rows, look.fields, "cannot sort by", now), look.decreasing)
     chosen = _fields(rows, look.chosen, "cannot show", now)

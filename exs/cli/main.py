@@ -31,6 +31,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "queue": ("queue", "Who comes next: experiments in scheduling order."),
         "show": ("show", "Everything about a job or an experiment."),
         "logs": ("logs", "What a job printed, from whatever machine (-f follows)."),
+        "why": ("why", "Why a job waits, what each slot says to it, when it starts."),
         "workers": ("workers", "Who works, on which GPUs, on what."),
         "wait": ("wait", "Wait until all is done; exit code 1 if something failed."),
     },

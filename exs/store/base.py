@@ -13,7 +13,7 @@ from exs.store.connect import sentences
 from exs.store.scripts import Arg, Scripts
 
 #: Workers per script call: about 3 ms of Redis.
-_WORKERS = 200
+WORKERS = 200
 
 
 class Base:
@@ -49,15 +49,16 @@ class Base:
             reply = self._client.blpop([key], timeout=wait)
         return None if reply is None else bytes(reply[1])
 
-    def _workers(self) -> tuple[float, list[Any]]:
-        """When it is, in ms, and what workers.lua says of each registered worker, once."""
+    def _workers(self, first: Any = None) -> tuple[float, list[Any]]:
+        """When it is, in ms, and what workers.lua says of each registered worker, once. `first`: its first answer."""
         found: dict[bytes, Any] = {}
-        cursor: Arg = 0
+        page = self._call("workers", 0, WORKERS) if first is None else first
         while True:
-            now, cursor, *replies = self._call("workers", cursor, _WORKERS)
+            now, cursor, *replies = page
             found.update((reply[0], reply) for reply in replies)
             if cursor == b"0":
                 return now, list(found.values())
+            page = self._call("workers", cursor, WORKERS)
 
     def _bearable(self, seconds: float) -> float:
         """A wait in Redis: never longer than a socket that answers nothing is believed in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from exs.rows import UnusedGpu
 from exs.store import records
@@ -18,6 +18,11 @@ class Gpus(Base):
 
     def unused_gpus(self) -> list[UnusedGpu]:
         """Every GPU that gets no job, by node and GPU."""
-        words = [records.text(word) for word in self._call("unused_gpus")]
-        rows = [UnusedGpu(*words[at : at + 3]) for at in range(0, len(words), 3)]
-        return sorted(rows, key=lambda row: (row.node, len(row.gpu), row.gpu))
+        return unused_from(self._call("unused_gpus"))
+
+
+def unused_from(reply: Sequence[bytes]) -> list[UnusedGpu]:
+    """What `unused_gpus.lua` answered."""
+    words = [records.text(word) for word in reply]
+    rows = [UnusedGpu(*words[at : at + 3]) for at in range(0, len(words), 3)]
+    return sorted(rows, key=lambda row: (row.node, len(row.gpu), row.gpu))

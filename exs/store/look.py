@@ -112,9 +112,7 @@ class Watchers(Base):
 
     def workers(self) -> list[SlotRow]:
         """Every slot that has said something lately, by node and name."""
-        now, replies = self._workers()
-        slots = [rows.slot_row(reply, now / 1000) for reply in replies if not reply[4]]
-        return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, len(row.name), row.name))
+        return rows.slot_rows(*self._workers())
 
     def _experiment(self, name_or_id: str) -> ExperimentRow | None:
         found = self._named(name_or_id)

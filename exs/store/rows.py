@@ -13,6 +13,7 @@ from exs.errors import BrokenRecord
 from exs.model import Claim, JobState, Json
 from exs.rows import Drain, ExperimentRow, JobRow, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
+from exs.store.shapes import resources_of
 
 #: The largest whole number that JSON, Lua and float agree on; what is beyond is no number of ours.
 _LARGEST = 2**53
@@ -53,6 +54,12 @@ def iso_seconds(value: bytes | None) -> float:
 
 #: The jobs of a push have one time in common: a list of 100,000 parses few of them.
 _created = lru_cache(100)(iso_seconds)
+
+
+#: Few shapes, read for each queue of each experiment.
+_needs = lru_cache(1000)(resources_of)
+#: So that a list of 100,000 holds few strings of them.
+_queue = lru_cache(100)(text)
 
 
 @lru_cache(100)
@@ -154,6 +161,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         checkpoint=checkpoint,
         metrics=metrics,
         preempted_by=text(get(b"pv")),
+        queue=_queue(get(b"origin")),
     )
 
 
@@ -226,7 +234,8 @@ def _moment(value: Json) -> float:
 
 def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
     """One row of `experiments.lua`."""
-    name, flat, queued, running, done, failed, canceled, paused, waiting = reply
+    name, flat, queued, running, done, failed, canceled, paused, waiting, listed = reply
+    queues = list(zip(map(text, listed[::3]), map(text, listed[1::3]), listed[2::3], strict=True))
     f = pairs(flat)
     pruned = whole(f.get("pruned"))
     return ExperimentRow(
@@ -253,6 +262,9 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
         retries=whole(f.get("retries")),
         paused=f.get("paused") == b"1",
         paused_by=text(f.get("paused_by")),
+        canary=whole(f.get("canary")),
+        needs={queue: _needs(shape) for queue, shape, _ in queues},
+        queued={queue: length for queue, _, length in queues},
         max_running=whole(f["max"]) if "max" in f else None,
         spec=text(f.get("spec")),
         weight=weight(f.get("weight")),
@@ -268,6 +280,12 @@ def weight(value: bytes | None) -> float:
     except ValueError:
         return 1.0
     return found if 0 < found < 2**45 else 1.0
+
+
+def slot_rows(now: float, replies: Iterable[Sequence[Any]]) -> list[SlotRow]:
+    """Slots by node and name, of what workers.lua said at `now` (ms)."""
+    slots = [slot_row(reply, now / 1000) for reply in replies if not reply[4]]
+    return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, len(row.name), row.name))
 
 
 def slot_row(reply: Sequence[Any], now: float) -> SlotRow:

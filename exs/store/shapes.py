@@ -56,15 +56,54 @@ def runs(one: Resources, slots: Sequence[SlotRow], home: str, experiment: str = 
 
 def suits(one: Resources, slot: SlotRow, home: str, experiment: str = "") -> bool:
     """May the slot run this alternative, or be a part of it, its number of GPUs apart?"""
+    return not lack(one, slot, home, experiment)
+
+
+def lack(one: Resources, slot: SlotRow, home: str, experiment: str = "") -> str:
+    """What keeps the slot from running this alternative, its number of GPUs apart; "" for nothing."""
     devices = _devices(slot)
-    if (one.pool or home) not in slot.pools or slot.only not in ("", experiment):
-        return False
-    if (one.nodes and slot.node not in one.nodes) or slot.node in one.exclude_nodes:
-        return False
+    if (one.pool or home) not in slot.pools:
+        return f"other pool ({','.join(slot.pools)})"
+    if slot.only not in ("", experiment):
+        return f"takes jobs of {slot.only} only"
+    if one.nodes and slot.node not in one.nodes:
+        return f"node {' or '.join(one.nodes)} only"
+    if slot.node in one.exclude_nodes:
+        return "its node is excluded"
     if one.indices is not None and not (devices and set(devices) <= set(one.indices)):
-        return False
+        return f"GPU {' or '.join(one.indices)} only"
     # A slot that was listed by its first claim does not tell its memory.
-    return not one.gpu_memory or slot.memory >= one.gpu_memory or (not slot.memory and bool(devices))
+    if one.gpu_memory and slot.memory < one.gpu_memory and (slot.memory or not devices):
+        return f"needs {_size(one.gpu_memory)}, has {_size(slot.memory) if devices else 'no GPU'}"
+    return ""
+
+
+def misfit(needs: Resources, slot: SlotRow, home: str, experiment: str = "", mates: Sequence[SlotRow] = ()) -> str:
+    """Why the slot can run no job with these needs, not even with others of its node among `mates`; "" if it can."""
+    found: dict[str, None] = {}
+    for one in needs.alternatives:
+        why = lack(one, slot, home, experiment) or _too_few(one, slot, home, experiment, mates)
+        if not why:
+            return ""
+        found[why] = None
+    return ", or ".join(found)
+
+
+def _too_few(one: Resources, slot: SlotRow, home: str, experiment: str, mates: Sequence[SlotRow]) -> str:
+    have = len(_devices(slot))
+    if _alone(one, slot):
+        return ""
+    if one.gpus == 0:
+        return "needs no GPU, has one" if have == 1 else f"needs no GPU, has {have}"
+    if have == 1 and runs(one, [mate for mate in (slot, *mates) if mate.node == slot.node], home, experiment):
+        return ""
+    if not have:
+        return "needs a GPU" if one.gpus == 1 else f"needs {one.gpus} GPUs, has none"
+    return f"needs {one.gpus} GPUs, has {have}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f}".removesuffix(".0") + "GiB"
 
 
 def _alone(one: Resources, slot: SlotRow) -> bool:

@@ -7,6 +7,7 @@
     pullers     add_experiment  scheduler  add_job  put  job_and_etag  jobs_and_etags
                 puller_up                                                             pull.py
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
+    waiting     why                                                               why.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
                 pause  activate  pause_experiment  activate_experiment                pause.py
     order       queue  update                                                         order.py
@@ -41,10 +42,24 @@ from exs.store.pull import Pullers
 from exs.store.push import Producers
 from exs.store.reports import Reports
 from exs.store.server import Inspector
+from exs.store.why import Explainers
 
 
 class Store(
-    Producers, Holders, Pullers, Reports, Auditor, Onlookers, Inspector, Pausing, Arranging, Drainers, Pools, Gpus, Logs
+    Producers,
+    Holders,
+    Pullers,
+    Reports,
+    Auditor,
+    Onlookers,
+    Inspector,
+    Pausing,
+    Arranging,
+    Drainers,
+    Pools,
+    Gpus,
+    Logs,
+    Explainers,
 ):
     """One connection to the queue; see the module's page for what it can do."""
 

@@ -88,6 +88,10 @@ class ExperimentTable:
         ]
         if any(row.counts.get(_S.CANCELED, 0) for row in rows):
             columns.append(counted("canceled", "yellow", _S.CANCELED))
+        # What the note says of an experiment is not said twice, and what passes in a moment not at all.
+        whys = ["" if row.paused or not active(row) or row.why == "soon" else safe(row.why) for row in rows]
+        if any(whys):
+            columns.append(Column("why", whys, least=WHOLE, spare=1))
         columns.append(
             Column("pushed", [ago(row.created_at, self.now) for row in rows], right=True, least=WHOLE, spare=2)
         )

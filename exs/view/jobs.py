@@ -150,7 +150,7 @@ def where(row: JobRow, now: float) -> str:
     if row.state is JobState.QUEUED:
         if row.retry_at > now:
             return f"retry in {until(row.retry_at, now)}"
-        return "queued"
+        return row.why or "queued"
     return f"no contact {duration(row.lease_late)}" if _suspect(row) else place(row)
 
 

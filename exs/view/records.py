@@ -52,6 +52,7 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "log_dropped": row.log_dropped,
         "want": row.want or None,
         "preempted_by": row.preempted_by or None,
+        "why": row.why or None,
     }
 
 
@@ -117,6 +118,7 @@ def experiment(row: ExperimentRow) -> dict[str, Json]:
         "created_at": iso(row.created_at),
         "jobs": row.jobs,
         "waiting_retry": row.waiting_retry,
+        "why": row.why or None,
         "counts": {state.value: row.counts.get(state, 0) for state in JobState},
     }
 

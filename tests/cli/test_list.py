@@ -67,7 +67,7 @@ def test_the_table_shows_what_differs_and_what_to_type(exs: Exs, lab: Lab) -> No
     assert rows[0][5] == "0.25" and rows[0][6] == "laptop:0"
     assert rows[1][8] == "exit code 3  exs logs resnet/1"
     assert rows[2][6] == "gpu01:0"
-    assert rows[3][6] == "queued"
+    assert rows[3][6] == "soon"
 
 
 def test_the_table_as_json_csv_and_ids_has_every_row(exs: Exs, lab: Lab) -> None:

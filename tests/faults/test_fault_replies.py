@@ -97,6 +97,8 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "claim": (nothing, lambda store, scene: store.claim(scene.lab.slot("third").offer, "attempt-of-third")),
     "crash": (nothing, lambda store, scene: crashed(store, scene)),
     "discard": (staged, lambda store, scene: store._discard("e", 0)),
+    "durations": (nothing, lambda store, scene: store.why("e/4")),
+    "why": (nothing, lambda store, scene: store.why("e/4")),
     "drain": (nothing, lambda store, scene: store.drain(["first"], "ann", why="dust", grace=600)),
     "enable": (drained, lambda store, scene: store.enable(["first"])),
     "experiments": (nothing, lambda store, scene: store.experiments()),
