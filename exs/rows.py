@@ -118,6 +118,7 @@ class ExperimentRow:
     retries: int = 0
     paused: bool = False
     paused_by: str = ""  #: who or what paused it, one line
+    archived: bool = False
     committed: bool = True
     max_running: int | None = None
     spec: str = ""  #: digest of the Spec pushed last, "" if there is none

@@ -5,22 +5,26 @@ from __future__ import annotations
 import click
 
 from exs.cli.output import forms, jobs_of, show_json
-from exs.cli.selectors import selected, selectors_argument, status_option
+from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
 from exs.cli.session import open_store, put
-from exs.model import JobState
 from exs.view.text import safe
 
 
 @click.command("cancel")
 @selectors_argument
 @status_option
-@click.option("--kill", is_flag=True, help="Running jobs get SIGKILL at once instead of SIGTERM and a grace period.")
+@click.option("--kill", is_flag=True, help="Running jobs get SIGKILL at once, as with exs kill.")
 @forms(json="Print the counts as JSON.", quiet="Print the ids of the jobs only.")
-def command(selectors: tuple[str, ...], states: frozenset[JobState], kill: bool, form: str | None) -> None:
+def command(selectors: tuple[str, ...], states: Statuses, kill: bool, form: str | None) -> None:
     """Take jobs out of the queue, and have running ones ended with their whole process tree.
 
     Jobs that are over stay as they are. `exs retry` queues canceled jobs again.
     """
+    end(selectors, states, kill=kill, form=form)
+
+
+def end(selectors: tuple[str, ...], states: Statuses, *, kill: bool, form: str | None) -> None:
+    """End the jobs that are named and say so; with `kill` running ones get no time to do so themselves."""
     store = open_store()
     ids = [row.id for row in selected(store, selectors, states)]
     counts = store.cancel(ids, kill=kill)

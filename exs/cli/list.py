@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import forms, show
-from exs.cli.selectors import experiment_or_none, status_option
+from exs.cli.selectors import EVERY, Statuses, experiment_or_none, status_option
 from exs.cli.session import note_strangers, open_store
 from exs.errors import InputError
 from exs.model import JobState
@@ -33,7 +33,14 @@ RECENT = 20
     metavar="NAME",
     help="The jobs of NAME: parameters, status, results.",
 )
-@click.option("-a", "--all", "everything", is_flag=True, help="All that is finished too; with -t every column in full.")
+@click.option(
+    "-a",
+    "--all",
+    "everything",
+    is_flag=True,
+    help="All that is finished or archived too; with -t every column in full.",
+)
+@click.option("--archived", is_flag=True, help="What is archived too.")
 @status_option
 @click.option("-p", "--paragraphs", is_flag=True, help="The jobs of NAME one below the other, a line per field.")
 @click.option(
@@ -53,9 +60,10 @@ def command(
     names: tuple[str, ...],
     tables: tuple[str, ...],
     everything: bool,
+    archived: bool,
     paragraphs: bool,
     chosen: tuple[str, ...],
-    states: frozenset[JobState],
+    states: Statuses,
     fields: tuple[str, ...],
     decreasing: bool,
     form: str | None,
@@ -69,7 +77,9 @@ def command(
     if not wanted:
         if states or fields or decreasing or paragraphs or chosen:
             raise click.UsageError("--status, -s, -d, -p and -f are about the jobs of one experiment: give -t NAME.")
-        show_experiments(form, everything)
+        show_experiments(form, everything, archived=archived or everything)
+    elif archived:
+        raise click.UsageError("--archived is about the list of experiments; exs list -t NAME shows archived ones too.")
     elif decreasing and not fields:
         raise click.UsageError("-d says in which direction --sort sorts: give --sort FIELD.")
     for number, name in enumerate(wanted):
@@ -84,13 +94,13 @@ def show_active(form: str | None) -> None:
     show_experiments(form, active=True)
 
 
-def show_experiments(form: str | None, everything: bool = False, active: bool = False) -> None:
-    """Print one line per experiment."""
+def show_experiments(form: str | None, everything: bool = False, active: bool = False, archived: bool = False) -> None:
+    """Print one line per experiment; of those that are archived only with `archived`."""
     from exs.store.waits import Waits
-    from exs.view.experiments import ExperimentTable
+    from exs.view.experiments import ExperimentTable, shown
 
     store = open_store()
-    rows = store.experiments()
+    rows = [row for row in store.experiments() if archived or shown(row)]
     slots = store.workers()
     Waits(slots, store.settings.timing.lease).note(rows)
     finished = None if everything else 0 if active else RECENT
@@ -104,7 +114,7 @@ class Look:
     """How jobs are shown: which, in what order (by index, or `fields`), what of each (`chosen`)."""
 
     everything: bool = False
-    states: frozenset[JobState] = frozenset()
+    states: Statuses = EVERY
     fields: Sequence[str] = ()
     decreasing: bool = False
     paragraphs: bool = False
@@ -122,9 +132,9 @@ def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
     if experiment is None:
         found = store.find(name)
         experiment = store.experiment(found[0].experiment)
-        rows = [row for row in found if row.state in look.states] if look.states else found
     else:
-        rows = store.jobs(experiment.name, states=look.states)
+        found = store.jobs(experiment.name, states=look.states.asked)
+    rows = [row for row in found if look.states.names(row)] if look.states else found
     if experiment.kind != "pull" and any(row.state is JobState.QUEUED for row in rows):
         Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
     now = store.now()

@@ -13,10 +13,10 @@ import click
 from exs.cli.joblog import JobLog, Unreachable
 from exs.cli.output import show_json
 from exs.cli.patience import Patience
-from exs.cli.selectors import selected, selectors_argument, status_option
+from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
 from exs.cli.session import note, open_store
 from exs.errors import InputError, NotFound, RedisUnreachable
-from exs.model import FINAL, JobState, Json
+from exs.model import FINAL, Json
 from exs.rows import JobRow
 from exs.view.jobs import place, selector, where
 from exs.view.text import safe, safe_lines
@@ -38,7 +38,7 @@ _LOOK = 0.3
 @click.option("--raw", is_flag=True, help="On a terminal too, every byte as the job wrote it.")
 def command(
     selectors: tuple[str, ...],
-    states: frozenset[JobState],
+    states: Statuses,
     follow: bool,
     lines: int | None,
     command_name: str | None,

@@ -18,6 +18,7 @@ from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob
 from exs.rows import ExperimentRow, JobRow, Pushed
 from exs.sweep.model import Sweep
+from exs.view.experiments import paused
 from exs.view.pushed import record, summary
 from exs.view.text import safe
 
@@ -147,6 +148,9 @@ def _next(store: Store, pushed: Pushed, pool: str | None) -> Iterator[str]:
     yield f"  look  exs list -t {name}"
     if pushed.new or pushed.queued or pushed.forced:
         yield f"  wait  exs wait {name}"
+        experiment = store.experiment(pushed.experiment)
+        if experiment.paused:
+            yield f"  start exs activate {name}        ({paused(experiment)})"
         workers = [row for row in store.workers() if row.state in ("busy", "idle")]
         option = f" --pool {safe(pool)}" if pool not in (None, DEFAULT_POOL) else ""
         if not workers:

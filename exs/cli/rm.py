@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import jobs_of, show_json
-from exs.cli.selectors import experiment_or_none, schedys, selected, selectors_argument, status_option
+from exs.cli.selectors import Statuses, experiment_or_none, schedys, selected, selectors_argument, status_option
 from exs.cli.session import open_store
 from exs.errors import Refused
-from exs.model import HELD, JobState
+from exs.model import HELD
 from exs.view.text import safe
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @status_option
 @click.option("-y", "-f", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def command(selectors: tuple[str, ...], states: frozenset[JobState], yes: bool, as_json: bool) -> None:
+def command(selectors: tuple[str, ...], states: Statuses, yes: bool, as_json: bool) -> None:
     """Remove jobs, or experiments with all their jobs, from the queue's records. Files stay where they are.
 
     NAME JOB, with the id of a job, is that job alone. Running jobs are not removed: cancel them first.
@@ -46,7 +46,7 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], yes: bool, 
         raise Refused(f"{jobs_of(counts['running'], 'running ')} not removed.", "Cancel them first: exs cancel")
 
 
-def _wanted(store: Store, selectors: Sequence[str], states: frozenset[JobState]) -> tuple[list[str], list[str]]:
+def _wanted(store: Store, selectors: Sequence[str], states: Statuses) -> tuple[list[str], list[str]]:
     """Experiments to remove whole, and ids of further jobs. Refuses an experiment that has running jobs."""
     names: list[str] = []
     rest: list[str] = []

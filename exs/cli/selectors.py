@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
 
 from exs.errors import NotFound
-from exs.model import JobState
+from exs.model import Failure, JobState
 from exs.rows import ExperimentRow, JobRow
 
 if TYPE_CHECKING:
@@ -28,17 +29,51 @@ _SYNONYMS = {
 }
 
 
-def _states(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> frozenset[JobState]:
-    return frozenset(_state(word, ctx, param) for value in values for word in value.split(","))
+#: A job that was lost with its slot runs again until its crash budget is spent; it is poison then.
+_LOST = frozenset({Failure.LOST, Failure.POISON})
 
 
-def _state(word: str, ctx: click.Context, param: click.Parameter) -> JobState:
-    name = word.strip().upper()
+@dataclass(frozen=True)
+class Statuses:
+    """What --status names: states, and ways in which a job has CRASHED. Without either it is false and names all."""
+
+    states: frozenset[JobState] = frozenset()
+    failures: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.states or self.failures)
+
+    @property
+    def asked(self) -> frozenset[JobState]:
+        """The states in which such jobs are; none for all."""
+        return self.states | {JobState.CRASHED} if self.failures else self.states
+
+    def names(self, row: JobRow) -> bool:
+        """Whether a job is one of them."""
+        failed = row.state is JobState.CRASHED and row.failure in self.failures
+        return not self or failed or row.state in self.states
+
+
+#: Jobs in whatever state.
+EVERY = Statuses()
+
+
+def _statuses(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> Statuses:
+    words = [word.strip() for value in values for word in value.split(",")]
+    found = [_status(word, ctx, param) for word in words]
+    states = frozenset(one for one in found if isinstance(one, JobState))
+    return Statuses(states, frozenset(failure.value for one in found if isinstance(one, frozenset) for failure in one))
+
+
+def _status(word: str, ctx: click.Context, param: click.Parameter) -> JobState | frozenset[Failure]:
+    name = word.upper()
     if name in JobState.__members__:
         return JobState(name)
     if name in _SYNONYMS:
         return _SYNONYMS[name]
-    known = [state.value.lower() for state in JobState]
+    if name in Failure.__members__:
+        return _LOST if name == "LOST" else frozenset({Failure[name]})
+    known = [*(state.value.lower() for state in JobState), *(failure.value for failure in Failure)]
     close = get_close_matches(word.lower(), known, n=1)
     meant = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known)}."
     raise click.BadParameter(f"{word!r} is no status. {meant}", ctx, param)
@@ -48,12 +83,29 @@ status_option = click.option(
     "--status",
     "states",
     multiple=True,
-    callback=_states,
+    callback=_statuses,
     metavar="STATUS",
-    help="Only jobs in this state (queued, running, done, crashed, ...); several with commas.",
+    help="Only jobs in this state (queued, running, done, crashed, ...), or that crashed in this way "
+    "(error, timeout, oom, spawn, lost, ...); several with commas.",
 )
 
 selectors_argument = click.argument("selectors", nargs=-1, required=True, metavar="NAME|ID|NAME/17|NAME/20-25|last ...")
+
+
+experiments_argument = click.argument("names", nargs=-1, required=True, metavar="NAME|last ...")
+
+
+def whole_and_rest(store: Store, selectors: Sequence[str], states: Statuses = EVERY) -> tuple[list[str], list[str]]:
+    """Names of the experiments that are meant as a whole, and the selectors that name jobs; with --status all do."""
+    names: list[str] = []
+    rest: list[str] = []
+    for selector in selectors:
+        experiment = None if states else experiment_or_none(store, selector)
+        if experiment is None:
+            rest.append(selector)
+        elif experiment.name not in names:
+            names.append(experiment.name)
+    return names, rest
 
 
 def experiment_or_none(store: Store, selector: str) -> ExperimentRow | None:
@@ -77,10 +129,11 @@ def schedys(store: Store, selectors: Sequence[str]) -> tuple[str, ...]:
     return tuple(selectors)
 
 
-def selected(store: Store, selectors: Sequence[str], states: Collection[JobState] = ()) -> list[JobRow]:
+def selected(store: Store, selectors: Sequence[str], states: Statuses = EVERY) -> list[JobRow]:
     """The jobs that `selectors` name, each once, in the order named. Raises NotFound, InputError."""
     rows: dict[str, JobRow] = {}
     for selector in selectors:
-        for row in store.find(selector, states):
-            rows.setdefault(row.id, row)
+        for row in store.find(selector, states.asked):
+            if states.names(row):
+                rows.setdefault(row.id, row)
     return list(rows.values())

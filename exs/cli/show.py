@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import forms, show
-from exs.cli.selectors import experiment_or_none, schedys, selectors_argument, status_option
+from exs.cli.selectors import Statuses, experiment_or_none, schedys, selected, selectors_argument, status_option
 from exs.cli.session import open_store
 from exs.errors import BrokenRecord
-from exs.model import JobState, Spec
+from exs.model import Spec
 from exs.view.render import Listing
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _MOST = 100
 @selectors_argument
 @status_option
 @forms()
-def command(selectors: tuple[str, ...], states: frozenset[JobState], form: str | None) -> None:
+def command(selectors: tuple[str, ...], states: Statuses, form: str | None) -> None:
     """Everything about an experiment (NAME) or jobs: parameters, results, metrics, where, why, attempts, files."""
     store = open_store()
     pages: list[Listing] = []
@@ -36,7 +36,7 @@ def command(selectors: tuple[str, ...], states: frozenset[JobState], form: str |
         show(page, form)
 
 
-def _pages(store: Store, selector: str, states: frozenset[JobState]) -> list[Listing]:
+def _pages(store: Store, selector: str, states: Statuses) -> list[Listing]:
     from exs.view.detail import ExperimentPage, JobPage
 
     experiment = None if states else experiment_or_none(store, selector)
@@ -45,7 +45,7 @@ def _pages(store: Store, selector: str, states: frozenset[JobState]) -> list[Lis
         specs = [store.spec(experiment.name, row.spec) for row in first if row.spec]
         drawn = store.scheduler(experiment.name) if experiment.kind == "pull" else {}
         return [ExperimentPage(experiment, specs, store.now(), drawn)]
-    rows = store.find(selector, states)
+    rows = selected(store, [selector], states)
     if len(rows) > _MOST:
         raise click.UsageError(
             f"{selector} is {len(rows)} jobs; show takes {_MOST}. See them in one table: exs list -t"

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.output import forms, show_json
+from exs.cli.output import forms, jobs_of, show_json
 from exs.cli.patience import Patience
 from exs.cli.progress import Progress
-from exs.cli.selectors import experiment_or_none, selected, selectors_argument
+from exs.cli.selectors import selected, selectors_argument, whole_and_rest
 from exs.cli.session import open_store, out_screen, put
 from exs.errors import EXIT_JOB_FAILED
-from exs.model import FINAL, JobState
+from exs.model import FINAL, HELD, JobState
 from exs.view.counts import NO_WORKER, counted
+from exs.view.experiments import paused
+from exs.view.jobs import selector
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -35,7 +37,7 @@ _GOOD = frozenset({JobState.DONE, JobState.PRUNED})
 def command(ctx: click.Context, selectors: tuple[str, ...], form: str | None) -> None:
     """Wait until every job is over. Exit code 0 if all are done, 1 if one crashed or was canceled.
 
-    Ctrl-C ends the waiting and leaves the jobs alone.
+    Paused jobs are waited for. Ctrl-C ends the waiting and leaves the jobs alone.
     """
     watch = _Watch(open_store(), selectors)
     screen = out_screen()
@@ -55,15 +57,8 @@ class _Watch:
 
     def __init__(self, store: Store, selectors: Sequence[str]) -> None:
         self._store = store
-        self._names: list[str] = []
-        jobs: list[str] = []
-        for selector in selectors:
-            experiment = experiment_or_none(store, selector)
-            if experiment is not None:
-                self._names.append(experiment.name)
-            else:
-                jobs.append(selector)
-        self._names = list(dict.fromkeys(self._names))
+        self._held_up = ""  # what keeps jobs from running that nobody but a person ends
+        self._names, jobs = whole_and_rest(store, selectors)
         self._indices: defaultdict[str, set[int]] = defaultdict(set)
         for row in selected(store, jobs):
             if row.experiment not in self._names:
@@ -73,16 +68,20 @@ class _Watch:
         """The final counts. A Redis that is away is waited for, as long as a lost job would be."""
         pause = _FIRST_LOOK
         patience = Patience(progress.above)
-        told = False
+        told = said = False
         while True:
             counts = patience.outlast(self._counts)
             progress.show(counts)
             left = {state for state, number in counts.items() if number} - FINAL
             if not left:
                 return counts
-            if left == {JobState.QUEUED} and not told and not patience.outlast(self._anybody):
+            idle = left == {JobState.QUEUED} and not self._held_up
+            if idle and not told and not patience.outlast(self._anybody):
                 told = True
                 progress.above(NO_WORKER)
+            if self._held_up and not said and not left & HELD:
+                said = True
+                progress.above(f"{self._held_up}; still waiting")
             time.sleep(pause)
             pause = min(_LAST_LOOK, pause * 1.5)
 
@@ -92,9 +91,19 @@ class _Watch:
 
     def _counts(self) -> Mapping[JobState, int]:
         counts: Counter[JobState] = Counter()
+        self._held_up = ""
         for name in self._names:
-            counts.update(self._store.counts(name))
+            row = self._store.experiment(name)
+            counts.update(row.counts)
+            if row.paused:
+                self._held_up = f"{name} is {paused(row)}: exs activate {name}"
+            elif row.counts.get(JobState.PAUSED):
+                self._held_up = f"{jobs_of(row.counts[JobState.PAUSED], 'paused ')} in {name}: exs activate {name}"
         for name, indices in self._indices.items():
             rows = self._store.jobs(name, start=min(indices), stop=max(indices))
-            counts.update(row.state for row in rows if row.index in indices)
+            found = [row for row in rows if row.index in indices]
+            counts.update(row.state for row in found)
+            held_up = next((row for row in found if row.state is JobState.PAUSED), None)
+            if held_up is not None:
+                self._held_up = f"{selector(held_up)} is paused: exs activate {selector(held_up)}"
         return counts

@@ -318,7 +318,7 @@ EXPERIMENT_FIELDS = {
     "canceled": "jobs CANCELED",
     "deferred": "jobs PAUSED",
     "astray": "jobs that stand nowhere and could not be put back",
-    "archived": "1 once archived",
+    "archived": "1 while archived",
     "scheduler": "how a pull experiment makes jobs when none is queued, JSON; absent for by hand alone",
 }
 

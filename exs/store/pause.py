@@ -1,4 +1,4 @@
-"""Pause and activate, of experiments and of single jobs; each safe to repeat."""
+"""Pause and activate, of experiments and of single jobs; archive; each safe to repeat."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ class Pausing(Steering):
             for name, number in zip(names, found, strict=True):
                 counts[name] += number
         return counts
+
+    def archive(self, name: str) -> str:
+        """Take an experiment that is over out of the lists: archived, already, unfinished or missing."""
+        return records.text(self._call("archive", name))
+
+    def unarchive(self, name: str) -> str:
+        """Bring an archived experiment back: unarchived, already or missing."""
+        return records.text(self._call("unarchive", name))
 
     def held(self, name: str) -> list[str]:
         """The ids of the jobs of NAME that run or are stopping."""

@@ -265,6 +265,7 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
         canary=whole(f.get("canary")),
         needs={queue: _needs(shape) for queue, shape, _ in queues},
         queued={queue: length for queue, _, length in queues},
+        archived=f.get("archived") == b"1",
         max_running=whole(f["max"]) if "max" in f else None,
         spec=text(f.get("spec")),
         weight=weight(f.get("weight")),

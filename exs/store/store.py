@@ -9,7 +9,9 @@
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     waiting     why                                                               why.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
-                pause  activate  pause_experiment  activate_experiment                pause.py
+                pause  activate  pause_experiment  activate_experiment  archive  unarchive  held  paused
+                                                                                      pause.py
+                edit                                                                  edit.py
     order       queue  update                                                         order.py
     pools       set_pool  pools                                                   pools.py
     repair      mend  strangers                                                       mend.py
@@ -31,6 +33,7 @@ from exs.settings import Settings
 from exs.store.audit import Auditor
 from exs.store.connect import connect
 from exs.store.drain import Drainers
+from exs.store.edit import Editing
 from exs.store.gpus import Gpus
 from exs.store.health import Onlookers
 from exs.store.lease import Holders
@@ -54,6 +57,7 @@ class Store(
     Onlookers,
     Inspector,
     Pausing,
+    Editing,
     Arranging,
     Drainers,
     Pools,

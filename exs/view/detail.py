@@ -10,7 +10,7 @@ from exs.rows import ExperimentRow, JobRow, Metric, PastAttempt
 from exs.view import records
 from exs.view.columns import assignments
 from exs.view.commands import typed
-from exs.view.experiments import active
+from exs.view.experiments import active, paused
 from exs.view.jobs import LAST_WORDS_ON_PAGE, reason, selector, where
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.text import masked, masked_all, safe, safe_lines, shown, without_secrets
@@ -134,8 +134,9 @@ class ExperimentPage:
         counts = [f"{number} {state.value}" for state, number in row.counts.items() if number]
         yield "jobs", f"{row.jobs}: {', '.join(counts)}" if counts else str(row.jobs)
         yield "", f"{row.waiting_retry} wait for their next attempt" if row.waiting_retry else ""
-        yield "", "paused" if row.paused else ""
         yield "", f"preempted by {safe(row.preempted_by)}" if row.preempted_by else ""
+        yield "", paused(row) if row.paused else ""
+        yield "", "archived" if row.archived else ""
         yield "", "" if row.committed else "its push is not complete: push it again"
         yield "pushed", f"{_moment(row.created_at, self.now)} by {safe(row.user)} on {safe(row.host)}"
         yield "from", safe(row.source)

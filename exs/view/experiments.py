@@ -108,6 +108,16 @@ def active(row: ExperimentRow) -> bool:
     return any(number for state, number in row.counts.items() if state not in FINAL)
 
 
+def shown(row: ExperimentRow) -> bool:
+    """False for what is archived; what RQ's own tools put back to work is shown all the same."""
+    return not row.archived or active(row)
+
+
+def paused(row: ExperimentRow) -> str:
+    """`paused by alice`, of an experiment that is."""
+    return f"paused by {safe(row.paused_by)}" if row.paused_by else "paused"
+
+
 def unused_lines(gpus: Sequence[UnusedGpu]) -> Iterator[str]:
     """One line for each GPU that gets no job, and why."""
     return (f"GPU {safe(row.gpu)} of {safe(row.node)} gets no job: {safe(row.why)}" for row in gpus)
@@ -125,8 +135,10 @@ def _note(row: ExperimentRow) -> str:
     notes = []
     if not row.committed:
         notes.append("push not complete: push it again")
+    if row.archived:
+        notes.append("archived")
     if row.paused:
-        notes.append("paused")
+        notes.append(paused(row))
     if row.preempted_by and row.counts.get(_S.QUEUED, 0) + row.counts.get(_S.PAUSING, 0):
         notes.append(f"preempted by {safe(row.preempted_by)}")
     if row.waiting_retry:

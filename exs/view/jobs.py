@@ -13,6 +13,7 @@ from exs.rows import ExperimentRow, JobRow
 from exs.view import records
 from exs.view.columns import WORD, Choice, assignments, cells, choose, column_of
 from exs.view.counts import counted
+from exs.view.experiments import paused
 from exs.view.fields import Field
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.tables import WHOLE, Column, psql, values
@@ -28,6 +29,10 @@ _FRONT = 0.75
 _REPEAT = re.compile(r"-r([0-9]+)\Z")
 #: Results whose extremes stand under the table.
 _EXTREMES = 3
+
+
+#: What happens to a job of which something other than `asked to ...` is wanted.
+_ASKED = {"preempt": "stops, to run on later", "edit": "stops, to run anew as edited"}
 
 
 @dataclass
@@ -89,7 +94,7 @@ class JobTable:
     def _title(self, screen: Screen, choice: Choice) -> str:
         left = screen.paint(safe(self.experiment.name), "bold")
         if self.experiment.paused:
-            left += "  (paused)"
+            left += f"  ({paused(self.experiment)})"
         constants = assignments(choice.constants)
         if constants:
             left += f"  {constants if self.everything else cut(constants, max(20, (screen.width or 200) - 40))}"
@@ -177,8 +182,10 @@ def reason(row: JobRow, last_words: int = _LAST_WORDS) -> str:
         return f"last heard of on {place(row)}"
     if row.preempted_by and row.want == "preempt" and row.state in HELD:
         return f"preempted by {safe(row.preempted_by)}"
+    if row.state is JobState.PAUSED or (row.state is JobState.PAUSING and row.want == "pause"):
+        return f"paused by {safe(row.paused_by)}" if row.paused_by else "paused"
     if row.want and row.state in HELD:
-        return f"asked to {safe(row.want)}"
+        return _ASKED.get(row.want, f"asked to {safe(row.want)}")
     if row.state is JobState.QUEUED and row.attempts:
         return f"try {row.attempts + 1}" + (f", {safe(row.detail)}" if row.detail else "")
     if row.log_dropped and row.state is JobState.DONE:

@@ -53,6 +53,7 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "want": row.want or None,
         "preempted_by": row.preempted_by or None,
         "why": row.why or None,
+        "paused_by": row.paused_by or None,
     }
 
 
@@ -114,6 +115,8 @@ def experiment(row: ExperimentRow) -> dict[str, Json]:
         "max_running": row.max_running,
         "retries": row.retries,
         "paused": row.paused,
+        "paused_by": row.paused_by or None,
+        "archived": row.archived,
         "committed": row.committed,
         "created_at": iso(row.created_at),
         "jobs": row.jobs,

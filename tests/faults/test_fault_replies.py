@@ -55,6 +55,17 @@ def silent(scene: Scene) -> None:
     scene.lab.contact()
 
 
+def ended(scene: Scene) -> None:
+    scene.slot.finish(DONE)
+    scene.other.finish(DONE)
+    scene.lab.store.cancel(scene.ids)
+
+
+def archived(scene: Scene) -> None:
+    ended(scene)
+    scene.lab.store.archive("e")
+
+
 def paused(scene: Scene) -> None:
     scene.lab.store.pause_experiment("e", "ann")
     scene.lab.store.pause(scene.ids[:3], "ann")
@@ -92,6 +103,7 @@ def nothing(scene: Scene) -> None:
 CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] = {
     "activate": (paused, lambda store, scene: store.activate(scene.ids)),
     "activate_experiment": (paused, lambda store, scene: store.activate_experiment("e")),
+    "archive": (ended, lambda store, scene: store.archive("e")),
     "audit_job": (astray, lambda store, scene: store.audit()),
     "cancel": (nothing, lambda store, scene: store.cancel(scene.ids)),
     "claim": (nothing, lambda store, scene: store.claim(scene.lab.slot("third").offer, "attempt-of-third")),
@@ -101,6 +113,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "why": (nothing, lambda store, scene: store.why("e/4")),
     "drain": (nothing, lambda store, scene: store.drain(["first"], "ann", why="dust", grace=600)),
     "enable": (drained, lambda store, scene: store.enable(["first"])),
+    "edit": (nothing, lambda store, scene: edit(store, scene)),
     "experiments": (nothing, lambda store, scene: store.experiments()),
     "finish": (nothing, lambda store, scene: finish(store, scene)),
     "gpus_unused": (nothing, lambda store, scene: store.gpus_unused("n", {"0": "busy"}, 60)),
@@ -123,6 +136,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "renew": (silent, lambda store, scene: renew(store, scene)),
     "retry": (crash, lambda store, scene: store.retry(scene.ids)),
     "slot_dead": (nothing, lambda store, scene: store.slot_dead([scene.slot.offer.slot], "killed")),
+    "unarchive": (archived, lambda store, scene: store.unarchive("e")),
     "unused_gpus": (nothing, lambda store, scene: store.unused_gpus()),
     "workers": (nothing, lambda store, scene: store.workers()),
 }
@@ -145,6 +159,12 @@ def crashed(store: Store, scene: Scene) -> None:
     assert held is not None
     outcome = replace(CRASHED, exclude_node=True, after="requeue", kind="error", alike="error")
     assert store.finish(held.job, held.attempt, outcome, scene.slot.offer) is Fenced.OURS
+
+
+def edit(store: Store, scene: Scene) -> None:
+    for job in scene.ids[1], scene.ids[3]:  # one that runs, one that waits
+        row = store.job(job)
+        assert store.edit(job, row.point, {"i": 70}, "I_70", f"{row.index:016x}", SPEC)[0] in ("edited", "asked")
 
 
 def release(store: Store, scene: Scene) -> None:

@@ -4,7 +4,8 @@ until FILE · pause SECONDS · daemons (a child, and a daemon in a session of it
 (ignore SIGTERM and SIGINT) · kill_worker · hoard BYTES (memory without end, or to a limit of its own) · breed (fork
 until that is refused) · result JSON · square NUMBER · print TEXT · bytes HEX · flood SIZE END (of each MiB) ·
 exit CODE · fail_unless FILE · alone (note who else lives on this node's device, or is this job) · sign (the attempt
-is the result) · report JSON · keep NAME (make a directory in the run directory) · told NAME (note a variable).
+is the result) · report JSON · keep NAME (make a directory in the run directory) · told NAME (note a variable) ·
+obey HOW ANSWER CODE (run until the signal HOW, or with `file` until $EXS_CONTROL is there; ANSWER `ack` or `silent`).
 """
 
 import json
@@ -82,6 +83,24 @@ def flood(size: int, end: bytes) -> None:
         sys.stdout.buffer.write(block)
     sys.stdout.buffer.write(b"\nthe end\n")
     sys.stdout.buffer.flush()
+
+
+def obey(how: str, answer: str, code: int) -> None:
+    """Train until told to stop; note what stands in the control file, and acknowledge or not."""
+    heard = []
+    ignore()
+    if how != "file":
+        signal.signal(getattr(signal, how), lambda number, frame: heard.append(number))
+    note("ready")
+    control = os.environ["EXS_CONTROL"]
+    while not heard and (how != "file" or not os.path.exists(control)):
+        time.sleep(0.01)
+    with open(control) as file:  # noqa: PTH123
+        note("asked", file.read())
+    if answer == "ack":
+        append(os.environ["EXS_REPORT"], json.dumps({"ack": "stop"}))
+    note("end")
+    sys.exit(code)
 
 
 def look_around() -> None:
@@ -169,6 +188,8 @@ def main() -> None:
         elif verb == "exit":
             note("end")
             sys.exit(int(next(words)))
+        elif verb == "obey":
+            obey(next(words), next(words), int(next(words)))
         elif verb == "fail_unless":
             if not os.path.exists(next(words)):
                 sys.exit(3)

@@ -223,6 +223,14 @@ def test_overrides_change_the_file_before_it_is_read(load: Any, override: str, p
     assert values(load(text, overrides=(override,)), param) == found
 
 
+@pytest.mark.parametrize("written", ["SIGUSR1", "USR1", "usr1", " sigusr1 "])
+def test_a_stop_signal_is_taken_with_and_without_sig(load: Any, written: str) -> None:
+    assert load(f"command: x\nstop_signal: '{written}'").spec.stop_signal == "SIGUSR1"
+    found = load(f"entrypoint: x\nname: x\nhyperparameters: {{}}\nsearcher: {{name: single}}\nstop_signal: '{written}'")
+    assert (found.dialect, found.spec.stop_signal) == ("Determined", "SIGUSR1")
+    assert load("command: x").spec.stop_signal == "SIGTERM"
+
+
 def test_overrides_reach_every_key(load: Any) -> None:
     sweep = load(
         "command: x\nresources: {gpus: 1}\ntimeout: 4h",

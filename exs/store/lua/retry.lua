@@ -1,19 +1,23 @@
 --@ time number list ready state attempt
--- retry(force, id1, ...) -> {queued, already, kept, missing}
+-- retry(force, id1, ...) -> {queued, already, kept, missing}; those of an archived experiment are kept as they are.
 -- CRASHED and CANCELED jobs are queued again with their retries and crash budget restored; DONE and PRUNED ones only
 -- with force, which also runs the commands that succeeded, from their beginning. Ids are taken from the last, so that order is kept.
 -- keys: rq:job rq:finished|failed|canceled rq:queue exs:attempts exs:exp exs:ready
 local force = ARGV[1] == '1'
 local now = now_ms()
 local queued, already, kept, missing = 0, 0, 0, 0
-local touched = {}
+local touched, archived = {}, {}
+local function put_away(name)
+  if archived[name] == nil then archived[name] = redis.call('HGET', EXPERIMENT .. name, 'archived') == '1' end
+  return archived[name]
+end
 for i = #ARGV, 2, -1 do
   local job = load(ARGV[i])
   if not job then
     missing = missing + 1
   elseif job.at or job.st == 'QUEUED' or job.st == 'PAUSED' then
     already = already + 1
-  elseif not allowed(job, 'QUEUED') or ((job.st == 'DONE' or job.st == 'PRUNED') and not force) then
+  elseif not allowed(job, 'QUEUED') or ((job.st == 'DONE' or job.st == 'PRUNED') and not force) or put_away(job.exp) then
     kept = kept + 1
   else
     revive(job)

@@ -9,7 +9,7 @@ from exs.errors import InputError
 from exs.model import DEFAULT_PRIORITY, Json, Resources, Spec
 from exs.sweep.context import Context, check_name, check_options, clean_name
 from exs.sweep.dialects import hyperparameters
-from exs.sweep.dialects.own import check_env_name, command
+from exs.sweep.dialects.own import check_env_name, command, stop_signal
 from exs.sweep.dialects.sampling import sampling
 from exs.sweep.expand import Block, checked_count, jobs
 from exs.sweep.failures import log_policies
@@ -21,9 +21,10 @@ from exs.sweep.space import Space
 from exs.sweep.suggest import hint, shorten
 from exs.sweep.yamlfile import Document
 
+#: `stop_signal` is none of Determined's, whose trials ask whether they are to stop; a script may want a signal.
 _KEYS = (
     "name entrypoint hyperparameters searcher max_restarts resources environment reproducibility preemption_timeout "
-    "log_policies"
+    "log_policies stop_signal"
 )
 KEYS = tuple(_KEYS.split())
 #: Keys of Determined that say nothing about a job here; one line lists them.
@@ -194,6 +195,7 @@ def _spec(
         job_dirs=context.options.job_dirs,
         grace=fields.duration("preemption_timeout"),
         log_policies=log_policies(fields, context.limits),
+        stop_signal=stop_signal(fields),
         datetime=context.datetime,
     )
 

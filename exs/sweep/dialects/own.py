@@ -6,7 +6,7 @@ import re
 import warnings
 
 from exs.errors import InputError
-from exs.model import DEFAULT_PRIORITY, Json, Spec
+from exs.model import DEFAULT_PRIORITY, STOP_SIGNALS, Json, Spec
 from exs.sweep import failures, resources, space
 from exs.sweep.context import Context, check_options
 from exs.sweep.dialects.sampling import sampling
@@ -20,8 +20,8 @@ from exs.sweep.template import RESERVED, compile_command, placeholders
 from exs.sweep.yamlfile import Document
 
 _KEYS = (
-    "name command commands params zip exclude samples sample_seed repeat resources priority retries timeout "
-    "grace lost_after max_running env output metrics weight preemptible on_failure log_policies canary breaker"
+    "name command commands params zip exclude samples sample_seed repeat resources priority retries timeout grace "
+    "stop_signal lost_after max_running env output metrics weight preemptible on_failure log_policies canary breaker"
 )
 KEYS = tuple(_KEYS.split())
 #: What a `command` without a name is called, in logs and stat.json.
@@ -135,10 +135,29 @@ def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context
         job_dirs=context.options.job_dirs,
         timeout=fields.duration("timeout"),
         grace=fields.duration("grace"),
+        stop_signal=stop_signal(fields),
         metrics=_metrics(fields.section("metrics")),
         on_failure=failures.on_failure(fields),
         log_policies=failures.log_policies(fields, context.limits),
         datetime=context.datetime,
+    )
+
+
+def stop_signal(fields: Fields) -> str:
+    """The signal that asks a job to stop, with or without SIG in front; raises InputError for one that cannot."""
+    written = fields.text("stop_signal")
+    if written is None:
+        return STOP_SIGNALS[0]
+    name = "SIG" + written.strip().upper().removeprefix("SIG")
+    if name in STOP_SIGNALS:
+        return name
+    if name in ("SIGKILL", "SIGSTOP"):
+        raise InputError(
+            f"{fields.at('stop_signal')}: no program hears {name}.", "Write grace: 0.1s to leave jobs no time."
+        )
+    raise InputError(
+        f"{fields.at('stop_signal')}: {shorten(written)} is no signal that a job can be stopped with.",
+        f"There are: {', '.join(STOP_SIGNALS)}.",
     )
 
 

@@ -20,8 +20,9 @@ end
 
 -- What one experiment costs of them. A queue that RQ's clients took off the list of queues is listed again.
 local function show(name)
-  local pool = redis.pcall('HGET', EXPERIMENT .. name, 'pool')
-  if type(pool) ~= 'string' then return 1 end
+  local e = redis.pcall('HMGET', EXPERIMENT .. name, 'pool', 'archived')
+  local pool = e[1]
+  if not pool or e[2] == '1' then return 1 end
   local slots, cost = RQ_WORKERS .. ':' .. pool, 0
   keep_registered(slots)
   for _, queue in ipairs(queues_of(name)) do
