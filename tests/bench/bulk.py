@@ -12,10 +12,12 @@ from tests.bench.watching import watched
 
 #: What is done one after the other to one experiment: a name for it, and the words of the command.
 VERBS = (
+    ("pause", ("pause", "work/0-999999")),
+    ("activate", ("activate", "work/0-999999")),
     ("cancel", ("cancel", "work")),
     ("retry", ("retry", "work")),
-    ("cancel every second job", ("cancel", "work/0-49999")),
-    ("retry those before the others", ("retry", "work")),
+    ("cancel the first half", ("cancel", "work/0-49999")),
+    ("retry it before the other half", ("retry", "work")),
     ("rm", ("rm", "-y", "work")),
 )
 

@@ -100,7 +100,7 @@ def run(bench: Bench) -> Report:
             pair = Pair(queue, min(rounds, count - 1))
         first = first or pair
         _add(report, f"{count:,} queued", pair, first)
-    for count in (1, 30) if bench.quick else (1, 30, 500):
+    for count in (1, 30) if bench.quick else (1, 100, 500):
         with experiments(bench, count, rounds + 1) as queue:
             pair = Pair(queue, rounds)
         _add(report, f"{count} experiments", pair, first or pair)

@@ -68,6 +68,21 @@ def test_csv_has_the_columns_of_the_table_and_ids_select(exs: Exs, two: Lab) -> 
     assert exs("list", "-q", "-t", first).split() == [row.id for row in two.store.jobs("first_job")]
 
 
+def test_an_id_stands_for_a_name_in_every_verb(exs: Exs, two: Lab) -> None:
+    first, second = exs("queue", "-q").split()
+    two.end(two.claim())
+    assert exs("list", "-q", "-t", second) == exs("list", "-q", "-t", "second_job")
+    assert exs("show", f"{second}/1").split()[:9] == exs("show", "second_job/1").split()[:9]
+    assert "first_job" in exs("show", first)
+    exs("wait", first)
+    assert exs("push", second, "-p", "lr", "0.7", "seed", "9", "model", "r18").startswith("pushed second_job: +1 new")
+    assert exs("cancel", f"{second}/1-2") == "canceled 2 jobs\n"
+    assert exs("retry", second) == "queued 2 again, left 2 queued\n"
+    assert exs("update", f"{second}/2", "--to-top") == "second_job/2: first of its experiment\n"
+    assert exs("update-batch", f"{second}.priority=3").startswith("second_job: priority 42 -> 3")
+    assert exs("rm", "-y", second) == "removed 4 jobs and second_job\n"
+
+
 def test_the_queue_of_another_pool(exs: Exs, lab: Lab) -> None:
     lab.push("apart", pool="a100")
     assert rows(exs("queue")) == []
