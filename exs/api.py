@@ -306,7 +306,7 @@ class Experiment:
 
     def pause(self) -> bool:
         """Let workers take no more of its jobs; those that run go on. False if it is paused already, or over."""
-        return self._switched(self.queue.store.pause_experiment(self.name, f"paused by {self.queue.user}"))
+        return self._switched(self.queue.store.pause_experiment(self.name, self.queue.user))
 
     def activate(self) -> bool:
         """Let workers take its jobs again. False if they may already."""

@@ -54,6 +54,23 @@ def test_an_edit_of_a_running_job_comes_true_whatever_ends_it(lab: Lab, end: str
     assert lab.store.audit() == []
 
 
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "7", "[]", '{"nm": 1}', '{"nm": "x", "pr": {}, "pt": "", "sp": ""}', "{" * 999]
+)
+def test_an_edit_that_somebody_else_wrote_ends_no_script_half_way(lab: Lab, text: str) -> None:
+    lab.push(1)
+    slot = lab.slot("s1")
+    job = slot.must_claim().job
+    lab.store.pause([job], "ann")
+    lab.client.hset(keys.RQ_JOB + job, "ed", text)
+    lab.client.rpush(keys.ATTEMPTS + job, "nonsense", "7")
+    slot.release()
+    row = lab.store.job(job)
+    assert (row.state, row.params) == (S.PAUSED, {"i": 1})
+    assert edit(lab, job) == "edited"
+    assert lab.store.audit() == []
+
+
 def test_what_was_is_new_when_it_is_pushed_again_and_what_is_is_not(lab: Lab) -> None:
     lab.push(1, 2)
     job = lab.ids()[0]

@@ -4,12 +4,20 @@
 local function keep_directories(job)
   local key = ATTEMPTS .. job.id
   for i, text in ipairs(redis.call('LRANGE', key, 0, -1)) do
-    local record = cjson.decode(text)
-    if type(record.directory) == 'string' and string.sub(record.directory, -1) == '/' then
-      record.directory = record.directory .. job.nm
+    local good, record = pcall(cjson.decode, text)
+    local directory = good and type(record) == 'table' and record.directory
+    if type(directory) == 'string' and string.sub(directory, -1) == '/' then
+      record.directory = directory .. job.nm
       redis.call('LSET', key, i - 1, cjson.encode(record))
     end
   end
+end
+
+-- An edit as it was noted; nil for what is none of ours.
+local function edit_of(text)
+  local good, e = pcall(cjson.decode, text)
+  local function is(field) return type(e[field]) == 'string' end
+  return good and type(e) == 'table' and is('nm') and is('pr') and is('pt') and is('sp') and e or nil
 end
 
 -- Whether another job of the experiment has this point; its id, or nil.
@@ -41,11 +49,11 @@ local function rewrite(job, e)
   if job.an > 0 then redis.call('HSET', key, 'fo', 1) end
 end
 
--- Does what was asked of a job while it ran; false when nothing was.
+-- Does what was asked of a job while it ran, if anything.
 local function apply_edit(job)
   local text = redis.call('HGET', RQ_JOB .. job.id, 'ed')
-  if not text then return false end
+  if not text then return end
   redis.call('HDEL', RQ_JOB .. job.id, 'ed')
-  rewrite(job, cjson.decode(text))
-  return true
+  local e = edit_of(text)
+  if e then rewrite(job, e) end
 end
