@@ -5,11 +5,14 @@ training code, and SchedyDB, ManualSearch, RandomSearch, random and errors are t
 (`exs.compat.schedy`). To import exs loads none of them: each comes with its first use.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` takes longer to import than `exs.job`, which training code imports
+    from typing import Any
+
     from exs import errors as errors
     from exs.api import Experiment as Experiment
     from exs.api import Queue as Queue

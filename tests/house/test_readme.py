@@ -50,6 +50,16 @@ def test_every_command_works(tmp_path: Path) -> None:
     assert "4 new" in done.stdout
 
 
+def test_the_training_code_shown_runs_outside_of_a_job(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("EXS_")}
+    for number, text in enumerate(blocks("python")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        words = [sys.executable, "-c", text]
+        subprocess.run(words, cwd=folder, env=env | {"PYTHONPATH": str(ROOT)}, check=True, timeout=60)
+        assert os.listdir(folder)
+
+
 def test_the_sweep_file_shown_is_one(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^    (name: resnet-lr.*?)^\S", README, re.MULTILINE | re.DOTALL)
     file = tmp_path / "sweep.yaml"

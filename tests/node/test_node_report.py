@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from exs.model import JobState
+from exs.model import JobState, NewJob, Spec
 from exs.store import keys
+from exs.store.push import Origin
 from harness.fleet import Fleet
 
 S = JobState
+ROOT = Path(__file__).resolve().parents[2]
 #: A job that keeps something and says so, then waits.
 KEEPS = ("keep", "checkpoints/a", "report", '{"checkpoint": {"path": "checkpoints/a", "step": 3}}')
 
@@ -102,4 +105,51 @@ def test_what_the_next_attempt_says_takes_the_place_of_what_the_last_one_said(fl
     fleet.wait_state(job, S.DONE)
     metric = fleet.store.metrics([job])[job]["loss"]
     assert metric.points == ((1, 1), (2, 2), (3, 3), (4, 44)) and metric.count == 4
+    fleet.check()
+
+
+TRAINING = """
+import sys, time
+from pathlib import Path
+from exs import job
+
+found = job.latest_checkpoint()
+step = int((found / "step").read_text()) if found else 0
+while step < 6:
+    step += 1
+    job.report(step=step, loss=job.params["i"] + 1 / step)
+    job.progress(step / 6)
+    if step == 3:
+        with job.checkpoint(step=step) as folder:
+            (folder / "step").write_text(str(step))
+        job.report(step=4, loss=99)  # beyond it
+        while not found and not Path(sys.argv[1]).exists():
+            if job.should_stop():
+                sys.exit(7)
+            time.sleep(0.01)
+job.result(seed=job.seed, final=step)
+"""
+
+
+def test_training_code_stops_when_asked_and_goes_on_from_its_checkpoint(fleet: Fleet) -> None:
+    """The whole way with `exs.job`: reports, a checkpoint, asked to stop, stopped whatever its exit code, gone on."""
+    script = fleet.root / "train.py"
+    script.write_text(TRAINING)
+    fleet.node("a")
+    words = [sys.executable, str(script), str(fleet.root / "never")]
+    spec = Spec(
+        {"train": {"argv": [[word] for word in words]}}, "/nowhere", env={"PYTHONPATH": str(ROOT), "EXS_SEED": "5"}
+    )
+    fleet.store.push("work", spec, [NewJob({"i": 0}, "I_0", "ab" * 8)], Origin("ann", "laptop", "/x.yaml"))
+    (job,) = [row.id for row in fleet.rows()]
+    fleet.wait(lambda: fleet.row(job).checkpoint and fleet.row(job).metrics.get("loss") == 99, "a report past it")
+    fleet.store.pause([job], "ann")
+    row = fleet.wait_state(job, S.PAUSED)
+    assert row.failure == "" and row.checkpoint["step"] == 3
+    fleet.store.activate([job])
+    row = fleet.wait_state(job, S.DONE)
+    assert row.result["final"] == 6 and row.attempts == 2 and row.progress == 1.0
+    metric = fleet.store.metrics([job])[job]["loss"]
+    assert [point[0] for point in metric.points] == [1, 2, 3, 4, 5, 6]
+    assert metric.count == 6 and metric.highest == (1.0, 1.0)  # and not the 99 that came after the checkpoint
     fleet.check()
