@@ -207,6 +207,25 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Mate:
+    """Another slot of one GPU that a job of several runs on. `lock` names the lock of its GPU, `pid` holds that."""
+
+    slot: str
+    gpu: str
+    lock: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Following:
+    """What a slot is told while another one, `leader`, runs `job` on the GPUs of both: it takes no job meanwhile."""
+
+    attempt: str
+    leader: str
+    job: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """A job as leased to a holder. `attempt` is the fence: every later write carries it."""
 
@@ -224,6 +243,8 @@ class Claim:
     #: Where an earlier attempt can be gone on from: `path` in the run directory, `step`. {} for nowhere.
     checkpoint: Mapping[str, Json] = field(default_factory=dict)
     problem: str = ""  #: why the record cannot be run; its other fields are then empty
+    gpus: tuple[str, ...] = ()  #: all that it runs on, where that is more than its slot has
+    mates: tuple[Mate, ...] = ()  #: the slots that have the others
 
 
 @dataclass(frozen=True)

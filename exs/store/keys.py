@@ -106,6 +106,15 @@ ORDER = "exs:order:"
 COMING = "exs:coming:"
 #: string: the last position given out. Written and read by push and update.
 POSITION = "exs:position"
+#: set per NODE: its slots that have a GPU. Written when they register and by claims that look for several, read by
+#: those; left by what died. Lives a month after the last.
+NODE_SLOTS = "exs:slots:"
+NODE_SLOTS_TTL = 30 * 86400
+#: hash per NODE: for which job of several slots it holds slots (`HOLD_FIELDS`). Written by the claims of the slots that
+#: are held, read by claims and lists; ended by what makes the queue not ready. Lives a lease after the last claim.
+HOLD = "exs:hold:"
+#: zset per QUEUE: NODE -> ms since when it holds slots for it. Written and read with them; lives two leases.
+HOLDING = "exs:holding:"
 #: set: the pools that were set. Written by pool_set; read by lists of pools.
 POOLS = "exs:pools"
 #: hash per pool (`POOL_FIELDS`): how its jobs are scheduled; absent for the defaults. Written by pool_set; read by
@@ -203,6 +212,7 @@ JOB_FIELDS = {
     "nd": "node",
     "bt": "boot of that node, while it is held",
     "gp": "GPUs, comma separated",
+    "sl": "the other slots that run it, JSON: [[slot, GPU, name of its lock, pid], ...]; absent when one does",
     "ra": "when it is queued again, ms",
     "wn": "what its holder is asked to do: preempt, edit, pause, cancel, kill; a stronger one replaces a weaker one",
     "pv": "the experiment for which it is asked to make room",
@@ -240,7 +250,11 @@ WORKER_FIELDS = {
     "exs_version": "of exs",
     "exs_terms": "when it leaves, JSON {until, grace, idle_exit, max_jobs}: epoch and other seconds; absent for never",
     "exs_at": "attempt that it runs; absent when it has none",
-    "exs_offer": "with which offer it waited last",
+    "exs_offer": "with which offer it waited last; |held behind it while it is held",
+    "exs_locks": "names of the locks of its GPUs, comma separated",
+    "exs_hold": "queue for a job of which it is held, absent for none",
+    "exs_with": "attempt that another slot runs on its GPU too; absent for none",
+    "exs_lead": "that slot",
     "exs_failed": "jobs that failed on it fast since its last success, JSON: [id, experiment, how]; by crash",
 }
 
@@ -262,6 +276,16 @@ DRAIN_FIELDS = {
     "until": "ms at which it ends by itself; absent for not",
     "stop": "ms at which what still runs is asked to stop; absent for never",
     "asked": "1 once that was asked",
+}
+
+#: Fields of exs:hold:NODE.
+HOLD_FIELDS = {
+    "queue": "whose next job it is for",
+    "pool": "where that queue stands ready ...",
+    "shape": "... and as which shape",
+    "k": "slots that the job wants",
+    "spare": "slots of the node that were idle when the last one was held",
+    "s:SLOT": "until when it is held, ms",
 }
 
 #: Fields of exs:stage:NAME.

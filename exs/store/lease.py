@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exs.errors import BrokenRecord, ExsError
-from exs.model import Claim, Failure, Fenced, JobState, Offer, Outcome, Renewed, Spec
+from exs.model import Claim, Failure, Fenced, Following, JobState, Offer, Outcome, Renewed, Spec
 from exs.store import keys, records, rows
 from exs.store.connect import sentences
 from exs.store.mend import Menders
@@ -65,6 +65,29 @@ class Holders(Menders):
         The same attempt id gets the same job again, so a lost reply loses nothing.
         """
         return self._claimed(self._call("claim", *self._claim_args(offer, attempt)))
+
+    def claim_or_follow(self, offer: Offer, attempt: str, wait: float = 0.0) -> Claim | Following | None:
+        """`claim` by a slot that may be one of several for a job: what it has to follow, if another one leads it.
+
+        With `wait` as soon as a token wakes it, at the latest after so many seconds, in one round trip. Who is
+        interrupted in it may have been given a job without knowing: `release_unknown`; or a leader: `follow`.
+        """
+        args = self._claim_args(offer, attempt)
+        with sentences(self._url):
+            if wait:
+                key = keys.WAKE + offer.slot
+                return self._answered(self._scripts.call_after_pop(key, self._bearable(wait), "claim", args))
+            return self._answered(self._scripts.call("claim", *args))
+
+    def follow(self, offer: Offer, wait: float = 0.0) -> Following | None:
+        """Whom this slot still follows; None when it is free. `wait` as in `claim_or_follow`."""
+        with sentences(self._url):
+            if wait:
+                key = keys.WAKE + offer.slot
+                reply = self._scripts.call_after_pop(key, self._bearable(wait), "follow", (offer.slot,))
+            else:
+                reply = self._scripts.call("follow", offer.slot)
+        return Following(*map(records.text, reply)) if reply else None
 
     def spec(self, experiment: str, digest: str) -> Spec:
         """How the jobs of that push are run. Raises BrokenRecord."""
@@ -132,10 +155,8 @@ class Holders(Menders):
 
         Who is interrupted in it may have been given a job without knowing: `release_unknown`.
         """
-        args = self._claim_args(offer, attempt)
-        with sentences(self._url):
-            wait = self._bearable(seconds)
-            return self._claimed(self._scripts.call_after_pop(keys.WAKE + offer.slot, wait, "claim", args))
+        found = self.claim_or_follow(offer, attempt, seconds)
+        return found if isinstance(found, Claim) else None
 
     def _end(self, script: str, args: Sequence[Arg], told: list[_Call], *then: _Call) -> list[Any]:
         """The answers of a script that ends an attempt and of what runs behind it, `told` in front of them.
@@ -160,7 +181,13 @@ class Holders(Menders):
         )  # fmt: skip
 
     def _claimed(self, reply: Sequence[bytes] | None) -> Claim | None:
-        return None if reply is None else rows.claim_from(reply)
+        found = self._answered(reply)
+        return found if isinstance(found, Claim) else None
+
+    def _answered(self, reply: Sequence[bytes] | None) -> Claim | Following | None:
+        if reply is None:
+            return None
+        return rows.claim_from(reply) if reply[0] else Following(*map(records.text, reply[1:]))
 
     def _ending(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> tuple[str, Sequence[Arg]]:
         """The script that stores an outcome, and what it takes."""

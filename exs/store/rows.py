@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from exs.errors import BrokenRecord
-from exs.model import Claim, JobState, Json
+from exs.model import Claim, JobState, Json, Mate
 from exs.rows import Drain, ExperimentRow, JobRow, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
 from exs.store.shapes import resources_of
@@ -70,16 +70,20 @@ def experiment_of(queue: str) -> str:
 
 def claim_from(reply: Sequence[bytes]) -> Claim:
     """What `claim.lua` answered. One that cannot be read gives a Claim with a problem: it is leased all the same."""
-    job, attempt, number, name, index, title, params, point, spec, commands, force, _, checkpoint = reply
+    (
+        job, attempt, number, name, index, title, params, point, spec, commands, force, _, checkpoint, gpus, mates,
+    ) = reply  # fmt: skip
     what = f"job {text(job)}"
     problem = ""
     values: dict[str, Json] = {}
     chosen: Json = []
+    others: tuple[Mate, ...] = ()
     try:
         values = _mapping(params, f"parameters of {what}")
         chosen = loads(commands, f"commands of {what}") if commands else []
         if not isinstance(chosen, list) or not all(isinstance(command, str) for command in chosen):
             raise BrokenRecord(f"commands of {what} are not a list of names.")
+        others = _mates(mates, what)
     except BrokenRecord as error:
         problem, values, chosen = error.message, {}, []
     from_where: dict[str, Json] = {}
@@ -99,7 +103,18 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
         force=force == b"1",
         checkpoint=from_where,
         problem=problem,
+        gpus=tuple(text(gpus).split(",")) if others else (),
+        mates=others,
     )
+
+
+def _mates(value: bytes, what: str) -> tuple[Mate, ...]:
+    """The other slots that run a job. Raises BrokenRecord."""
+    data = loads(value, f"slots of {what}") if value else []
+    kinds = [str, str, str, int]
+    if not isinstance(data, list) or not all(isinstance(one, list) and [*map(type, one)] == kinds for one in data):
+        raise BrokenRecord(f"slots of {what} are not a list of slots.")
+    return tuple(Mate(*one) for one in data)
 
 
 def job_row(reply: Sequence[Any], now: float) -> JobRow:

@@ -54,6 +54,11 @@ class Fleet:
         self._nodes.append(node)
         return node.start(*options, slots=slots) if start else node
 
+    @property
+    def nodes(self) -> list[Node]:
+        """Every node of the test so far."""
+        return list(self._nodes)
+
     def proxy(self) -> Proxy:
         """A proxy in front of the queue."""
         proxy = Proxy(self.server.host, self.server.port)

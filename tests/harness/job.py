@@ -106,14 +106,14 @@ def obey(how: str, answer: str, code: int) -> None:
 def look_around() -> None:
     """Note each process of another attempt that lives on this node's device (I6: none may) or is of this job (I4)."""
     env = os.environ
-    here = env["EXS_WORKER"].split(":")[0], env["CUDA_VISIBLE_DEVICES"]
+    node, devices = env["EXS_WORKER"].split(":")[0], env["CUDA_VISIBLE_DEVICES"].split(",")
     with open(sys.argv[1]) as file:  # noqa: PTH123
         lines = [json.loads(line) for line in file if line.endswith("\n")]
     for line in lines:
-        there = line["node"], line["devices"]
+        here = line["node"] == node and set(line["devices"].split(",")) & set(devices)
         twin = line["job"] == env["EXS_JOB"]
-        if (twin or there == here) and line["attempt"] != env["EXS_ATTEMPT"] and lives(line["pid"], line["start"]):
-            if there == here:
+        if (twin or here) and line["attempt"] != env["EXS_ATTEMPT"] and lives(line["pid"], line["start"]):
+            if here:
                 note("shared", json.dumps(line))
             if twin:
                 note("twin", json.dumps(line))

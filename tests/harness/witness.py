@@ -65,7 +65,8 @@ class Witness:
         starts = self.seen("start")
         for i, one in enumerate(starts):
             for other in starts[i + 1 :]:
-                same = one.devices and (one.node, one.devices) == (other.node, other.devices)
+                devices = [set(filter(None, seen.devices.split(","))) for seen in (one, other)]
+                same = one.node == other.node and devices[0] & devices[1]
                 if (
                     same
                     and other.at < ends.get(one.attempt, float("inf"))

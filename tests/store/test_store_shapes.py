@@ -18,7 +18,8 @@ GIB = 1 << 30
 def lua(client: redis.Redis, expression: str, *args: str) -> str:
     """What an expression over the functions of lib/shape.lua gives, as text."""
     libraries = "".join(
-        (scripts._LUA / "lib" / f"{name}.lua").read_text() for name in ("time", "number", "shape", "ready")
+        (scripts._LUA / "lib" / f"{name}.lua").read_text()
+        for name in ("time", "number", "shape", "reshape", "share", "slots", "hold", "ready")
     )
     body = f"{libraries}\nreturn tostring({expression})"
     return str(client.eval(f"{keys.prelude(body)}\n{body}", 0, *args))

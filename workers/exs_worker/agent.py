@@ -23,7 +23,7 @@ from exs.store.store import Store
 from exs_worker import janitor, proctree
 from exs_worker.config import EXIT_GPU, EXIT_TAKEN, FINISH, HAND_BACK
 from exs_worker.devices import DeviceError, open_nvml
-from exs_worker.gpulock import GpuLock
+from exs_worker.gpulock import GpuLock, borrower_of
 from exs_worker.gpuwatch import GpuWatch, Unusable
 from exs_worker.leftovers import Leftovers
 from exs_worker.logserve import LogServer
@@ -254,7 +254,7 @@ class Agent:
 
     def _gpus_free(self, seat: Seat, now: float) -> bool:
         """Look before a process is started for it; what matters is that the slot locks them."""
-        holders = (GpuLock(name).holder_pid() for name in seat.plan.locks)
+        holders = (*(GpuLock(name).holder_pid() for name in seat.plan.locks), borrower_of(seat.plan.locks))
         holder = next((pid for pid in holders if pid is not None), None)
         if holder is not None and holder != seat.taken_by:
             log.warning("wait for %s: process %s has it", seat.plan.suffix, holder or "of another user")

@@ -15,7 +15,7 @@ from exs.store.store import open_store
 from exs_worker import proctree
 from exs_worker.config import EXIT_BUG, EXIT_GPU, EXIT_TAKEN, HAND_BACK, SlotConfig
 from exs_worker.contact import Contact
-from exs_worker.gpulock import GpuLock
+from exs_worker.gpulock import GpuLock, borrower_of
 from exs_worker.journal import set_up_log
 from exs_worker.place import make_place
 from exs_worker.slot import Slot
@@ -43,6 +43,9 @@ def run(config: SlotConfig) -> int:
         if not lock.acquire():
             log.warning("wait for GPU %s: process %s has its lock", name, lock.holder_pid())
             return EXIT_TAKEN
+    if (borrower := borrower_of(config.locks)) is not None:
+        log.warning("wait for GPU %s: a job of process %s runs on it", ",".join(config.locks), borrower)
+        return EXIT_TAKEN
     proctree.become_subreaper()
     given = settings.load()
     place = make_place(config.node, config.name, config.devices, given.timing, given.limits, config.workdir)

@@ -22,13 +22,12 @@ from rq.exceptions import StopRequested
 from rq.utils import now as utc_now
 
 import exs
-from exs.model import Offer
 from exs.settings import Settings
 from exs.store import keys
 from exs_worker import proctree
 from exs_worker.attempt import ASKED, Attempt
-from exs_worker.config import HAND_BACK
-from exs_worker.terms import FOR_EVER, Terms
+from exs_worker.config import HAND_BACK, SlotConfig
+from exs_worker.terms import FOR_EVER
 
 log = logging.getLogger("exs.worker")
 
@@ -36,11 +35,12 @@ log = logging.getLogger("exs.worker")
 class RqSide(Worker):
     """RQ's worker as far as others see it. `leaving_early`: was it told to stop before it listened to signals?"""
 
-    def __init__(self, settings: Settings, offer: Offer, leaving_early: Callable[[], bool], terms: Terms) -> None:
+    def __init__(self, settings: Settings, config: SlotConfig, leaving_early: Callable[[], bool]) -> None:
         self._timing = settings.timing
-        self._offer = offer
+        self._offer = offer = config.offer
+        self._locks = config.locks
         self._leaving_early = leaving_early
-        self._terms = terms
+        self._terms = config.terms
         self._running: Attempt | None = None
         self._interruptible = False
         self._hand_back = False
@@ -78,6 +78,7 @@ class RqSide(Worker):
             "exs_version": exs.__version__,
             "exs_memory": str(self._offer.gpu_memory),
             "exs_only": self._offer.only,
+            "exs_locks": ",".join(self._locks),
         }
         if self._terms != FOR_EVER:
             ours["exs_terms"] = json.dumps(asdict(self._terms))
@@ -86,6 +87,9 @@ class RqSide(Worker):
             pipe.hset(self.key, mapping={**self.serialize(), **ours})
             worker_registration.register(self, pipe)
             pipe.expire(self.key, keys.WORKER_TTL)
+            if self._offer.gpus:
+                pipe.sadd(keys.NODE_SLOTS + self._offer.node, self.name)
+                pipe.expire(keys.NODE_SLOTS + self._offer.node, keys.NODE_SLOTS_TTL)
             pipe.execute()
 
     def announce(self) -> None:
@@ -116,7 +120,7 @@ class RqSide(Worker):
         elif running is not None and command == "kill-horse":
             self._ask(running, "kill")
         elif running is not None and job == running.claim.job:
-            if command == "exs" and attempt == running.claim.attempt and payload.get("want") in ASKED:
+            if command == "exs" and attempt == running.claim.attempt and payload.get("want") in (*ASKED, "fenced"):
                 self._ask(running, payload["want"])
             elif command == "stop-job":
                 self._ask(running, "cancel")

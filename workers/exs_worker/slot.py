@@ -18,7 +18,7 @@ import redis
 from rq.worker import WorkerStatus
 
 from exs.errors import BrokenRecord, RedisUnreachable
-from exs.model import Claim, Failure, Fenced, JobState, Outcome, Spec
+from exs.model import Claim, Failure, Fenced, Following, JobState, Outcome, Spec
 from exs.settings import Settings
 from exs.store.push import new_id
 from exs.store.store import Store
@@ -27,6 +27,8 @@ from exs_worker.attempt import Attempt
 from exs_worker.config import SlotConfig
 from exs_worker.contact import Contact
 from exs_worker.delivery import Delivery
+from exs_worker.gang import UNCOUNTED, Follower, borrow
+from exs_worker.gpulock import Loan
 from exs_worker.gpuwatch import failed_of
 from exs_worker.lease import Keeper
 from exs_worker.place import Place
@@ -51,7 +53,7 @@ class Slot(RqSide):
         spool: Spool,
         leaving_early: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(settings, config.offer, leaving_early, config.terms)
+        super().__init__(settings, config, leaving_early)
         self._store = store
         self._place = place
         self._ticket = config.ticket
@@ -59,11 +61,16 @@ class Slot(RqSide):
         self._attempt_id = new_id()
         self._next: Claim | None = None
         self._unheard = False  #: a claim was sent whose answer has not been heard: the slot may have been given a job
+        self._following: Following | None = None  #: who runs a job on the GPU of this slot too
         self._reap_at = 0.0
         self._contact = Contact(self._redis_is_back)
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
         self._lost = ""
-        self._broken_gpu = partial(failed_of, config.locks, config.gpu_errors, self._timing.gpu_silence)
+        self._gpu_errors = config.gpu_errors
+        self._follower = Follower(
+            store, self._offer, config.locks, self._timing, self._contact, self.announce_if_forgotten,
+            lambda: self.stopped,
+        )  # fmt: skip
         self._keeper = Keeper(
             store, self._offer, self._timing, config.lifeline, self.wake, self.announce, self.agent_died
         )
@@ -94,6 +101,10 @@ class Slot(RqSide):
         """The next job with its spec; None when asked to stop, or, in burst mode, when there is none."""
         asked = False
         while not self._stop_requested:
+            if self._following is not None:
+                self._follow()
+                asked = False
+                continue
             if self._next is None and not asked and self._may_claim():
                 self._claim()
             if self._next is not None:
@@ -117,7 +128,20 @@ class Slot(RqSide):
             problem = claim.problem or f"its spec {claim.spec} cannot be read"
             self._deliver(claim, Outcome(JobState.CRASHED, Failure.SPAWN, f"broken record: {problem}"))
             return
-        attempt = self._running = Attempt(claim, spec, self._place)
+        loan = Loan()
+        try:
+            place = borrow(claim, self._place, loan)
+            if place is None:
+                self._deliver(claim, Outcome(JobState.QUEUED, detail="a GPU that it needs was not free", requeue=True))
+                time.sleep(self._timing.reconnect)  # whoever is in the way has the time to leave
+            else:
+                self._run(Attempt(claim, spec, place), loan)
+        finally:
+            loan.end()
+
+    def _run(self, attempt: Attempt, loan: Loan) -> None:
+        claim = attempt.claim
+        self._running = attempt
         if self._hand_back:  # asked while there was nothing to ask
             attempt.request_stop("requeue")
         self._keeper.hold(attempt)
@@ -127,7 +151,9 @@ class Slot(RqSide):
         finally:
             self._keeper.drop()
             self._running = None
-        if outcome.failure is Failure.ERROR and (why := self._broken_gpu()):
+        if not attempt.stuck:
+            loan.end()  # before the slots that it is of hear that they are free
+        if outcome.failure is Failure.ERROR and (why := self._broken_gpu(claim)):
             self._lose(claim, why)
             return
         self._deliver(claim, outcome, ahead=not attempt.stuck)
@@ -135,7 +161,13 @@ class Slot(RqSide):
         self._sit_out(attempt.stuck)
 
     def teardown(self) -> None:
-        """Give back what was claimed ahead and leave the lists; with Redis away, the lease will run out instead."""
+        """Give back what was claimed ahead and leave the lists; with Redis away, the lease will run out instead.
+
+        First what another slot runs on the GPU of this one comes to its end.
+        """
+        if self._unheard and self._following is None and self._offer.gpus:
+            self._following = self._follower.asked()
+        self._follow()
         with contextlib.suppress(RedisUnreachable, redis.RedisError):
             self._delivery.deliver_left()
             if self._unheard:
@@ -164,10 +196,9 @@ class Slot(RqSide):
         self._unheard = True
         self._interruptible = wait > 0
         try:
-            if not wait:
-                self._next = self._store.claim(self._offer, self._attempt_id)
-            elif not self._stop_requested:  # else the signal came before it could interrupt anything
-                self._next = self._store.claim_when_woken(self._offer, self._attempt_id, wait)
+            found: Claim | Following | None = None
+            if not (wait and self._stop_requested):  # else the signal came before it could interrupt anything
+                found = self._store.claim_or_follow(self._offer, self._attempt_id, wait)
         except RedisUnreachable as error:
             self._contact.lost(error)
             return False
@@ -175,9 +206,11 @@ class Slot(RqSide):
             self._interruptible = False
         self._unheard = False
         self._contact.made()
-        if self._next is not None:
+        if isinstance(found, Claim):
+            self._next = found
             self._attempt_id = new_id()
         else:
+            self._following = found
             self._ticket.rest()
         return True
 
@@ -187,6 +220,19 @@ class Slot(RqSide):
             self._stop_requested = True
             return False
         return self._ticket.ask()
+
+    def _follow(self) -> None:
+        """Wait while another slot runs a job on the GPU of this one too."""
+        if self._following is not None:
+            self._state = WorkerStatus.BUSY
+            self._follower.until_free(self._following)
+            self._following = None
+            self._state = WorkerStatus.IDLE
+
+    def _broken_gpu(self, claim: Claim) -> str:
+        """What is wrong with the GPUs of a job that crashed; "" for nothing."""
+        locks = (*self._locks, *(mate.lock for mate in claim.mates))
+        return failed_of(locks, (*self._gpu_errors, *(UNCOUNTED for _ in claim.mates)), self._timing.gpu_silence)
 
     def _take_next(self) -> tuple[Claim, Spec | None] | None:
         """What was claimed, with its spec. It stays `_next` until it is taken: who leaves before gives it back."""

@@ -1,4 +1,4 @@
---@ time number list ready state attempt paths outcome pause edit drained elsewhere breaker canary fate
+--@ time number list ready state attempt paths outcome pause edit drained elsewhere breaker canary fate mates
 -- crash(id, attempt, slot, outcome JSON, result JSON, tail, retry_wait_ms, retry_wait_max_ms, crash_budget, slots, first,
 --   streak, fast_s) -> ours | fenced | gone
 -- Accepts the failure of the attempt that holds the job, once; the same attempt again gets the same answer (R2). What
@@ -42,6 +42,7 @@ else
   enter(job, o.state, now, f)
 end
 free_slot(slot, attempt, 'failed_job_count', tonumber(o.seconds) or 0)
+if job.sl then free_mates(job) end
 
 if next_one and next_one.pause then
   pause_experiment(job.exp, next_one.pause, now)

@@ -1,4 +1,4 @@
---@ time number list ready state attempt paths outcome pause edit canary
+--@ time number list ready state attempt paths outcome pause edit canary mates
 -- finish(id, attempt, slot, outcome JSON, result JSON, tail) -> ours | fenced | gone
 -- Accepts the outcome of the attempt that holds the job, once; the same attempt again gets the same answer (R2). A failure
 -- is for crash.lua.
@@ -30,4 +30,5 @@ local changed = planned or e[2] or running + 1 >= (whole(e[1]) or 2 ^ 53)
 if changed or e[3] then refresh(job.exp, not changed) end
 
 free_slot(slot, attempt, 'successful_job_count', tonumber(o.seconds) or 0)
+if job.sl then free_mates(job) end
 return 'ours'

@@ -1,4 +1,4 @@
---@ time number list ready state attempt paths outcome pause edit
+--@ time number list ready state attempt paths outcome pause edit mates
 -- release(id, attempt, slot, why, outcome JSON, result JSON, tail) -> ours | fenced | gone
 -- A planned stop: the job goes back to its place, unpunished, or is PAUSED where that was asked. A job whose end was asked
 -- for is CANCELED instead. outcome: as in finish, '' where nothing is known.
@@ -28,5 +28,6 @@ else
   set_aside(job, now)
 end
 free_slot(ARGV[3], attempt)
+if job.sl then free_mates(job) end
 sync(job.exp)
 return 'ours'

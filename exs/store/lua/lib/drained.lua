@@ -8,8 +8,8 @@ local function slots_in(places)
     local slot = string.sub(key, #RQ_WORKER + 1)
     local node = redis.pcall('HGET', key, 'exs_node')
     if places[lasting(slot)] or type(node) == 'string' and places[node] then
-      local w = redis.pcall('HMGET', key, 'queues', 'exs_offer', 'current_job', 'exs_at')
-      found[#found + 1] = {name = slot, pools = w[1] or '', offer = w[2], job = w[3], at = w[4]}
+      local w = redis.pcall('HMGET', key, 'queues', 'exs_offer', 'current_job', 'exs_at', 'exs_with')
+      found[#found + 1] = {name = slot, pools = w[1] or '', offer = w[2], job = w[3], at = w[4] or w[5]}
     end
   end
   return found

@@ -1,3 +1,4 @@
+--@ mates
 -- Ends an attempt whose slot or node is lost: back to the queue unpunished, until the crash budget is spent.
 -- The first loss is queued at once; later ones wait, doubling, so that a poison job does not race through a fleet.
 -- One that was to be paused or to run anew is where it was to go, and the loss is not counted: it was asked to stop.
@@ -6,7 +7,7 @@
 local function lose(job, why, now, budget, wait, longest, failure)
   failure = failure or 'lost'
   leave(job)
-  free_slot(job.slot, job.at)
+  if job.sl then disband(job) else free_slot(job.slot, job.at) end
   local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'on_' .. failure, 'on_poison')
   local asked = job.wn == 'pause' or job.wn == 'edit'
   local rule = not asked and not unwanted(job) and e[1] or nil

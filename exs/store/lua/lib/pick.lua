@@ -34,27 +34,41 @@ local function spots(name, pools, shape)
 end
 
 -- `only`: an experiment, '' for any. Its queues are asked for one by one, so that others' cost it nothing.
+-- Second: the heads of the queues whose jobs want several slots of which this may be one; third: {pool, shape, queue} of those
+-- that want another slot. nil for none.
 local function pick(pools, devices, memory, node, only)
-  local found
-  local function offer(pool, shape, queue, score)
-    local one = score and {pool = pool, shape = shape, queue = queue, score = tonumber(score)}
-    if one and better(one, found) then found = one end
+  local found, gangs, others
+  local function look(pool, shape, queue)
+    local k
+    if not fits(shape, devices, memory, node) then
+      k = part_of(shape, devices, memory, node)
+      if not k then
+        others = others or {}
+        others[#others + 1] = {pool = pool, shape = shape, queue = queue}
+        return
+      end
+    end
+    local key, score = READY .. pool .. ':' .. shape, nil
+    if queue then
+      score = redis.call('ZSCORE', key, queue)
+    else
+      local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+      queue, score = head[1], head[2]
+    end
+    local one = score and {pool = pool, shape = shape, queue = queue, score = tonumber(score), k = k}
+    if one and k then
+      gangs = gangs or {}
+      gangs[#gangs + 1] = one
+    elseif one and better(one, found) then
+      found = one
+    end
   end
   local mine = only ~= '' and redis.pcall('HGETALL', QUEUES .. only)
   for i = 1, mine and #mine or 0, 2 do
-    for _, there in ipairs(spots(only, pools, mine[i + 1])) do
-      if fits(there[2], devices, memory, node) then
-        offer(there[1], there[2], mine[i], redis.call('ZSCORE', READY .. there[1] .. ':' .. there[2], mine[i]))
-      end
-    end
+    for _, there in ipairs(spots(only, pools, mine[i + 1])) do look(there[1], there[2], mine[i]) end
   end
   for pool in string.gmatch(mine and '' or pools, '[^,]+') do
-    for _, shape in ipairs(redis.call('SMEMBERS', SHAPES .. pool)) do
-      if fits(shape, devices, memory, node) then
-        local head = redis.call('ZRANGE', READY .. pool .. ':' .. shape, 0, 0, 'WITHSCORES')
-        offer(pool, shape, head[1], head[2])
-      end
-    end
+    for _, shape in ipairs(redis.call('SMEMBERS', SHAPES .. pool)) do look(pool, shape) end
   end
-  return found
+  return found, gangs, others
 end

@@ -1,4 +1,4 @@
---@ number shape share wake relieve
+--@ number shape reshape share slots hold wake relieve
 -- Which queues can be claimed from, and who is woken when that changes.
 -- Every script that changes what a queue holds, whether its experiment may run, or how many of its jobs run,
 -- calls `sync` or keeps the ready set itself; so claim never looks at a queue from which it cannot take.
@@ -34,8 +34,9 @@ end
 local function unset_ready(pool, shape, queue)
   for _, there in ipairs(shape_in_pools(pool, shape)) do
     local key = READY .. there[1] .. ':' .. there[2]
-    if redis.call('ZREM', key, queue) == 1 and redis.call('EXISTS', key) == 0 then
-      redis.call('SREM', SHAPES .. there[1], there[2])
+    if redis.call('ZREM', key, queue) == 1 then
+      if redis.call('EXISTS', key) == 0 then redis.call('SREM', SHAPES .. there[1], there[2]) end
+      if slots_of(shape) > 1 then drop_holds(queue) end
     end
   end
 end
@@ -63,7 +64,7 @@ local function refresh(name, quiet)
         local shared = shares_fairly(there[1])
         fair = fair or shared
         set_ready(there[1], there[2], queue, score_of(order, shared and used, number_of(queue)))
-        local left = quiet and 0 or wake(there[1], there[2], math.min(length, room), name)
+        local left = quiet and 0 or wake(there[1], there[2], math.min(length, room) * slots_of(there[2]), name)
         if left > 0 and preempts(there[1]) then pressed[there[1]] = true end
       end
       room = math.max(room - length, 0)

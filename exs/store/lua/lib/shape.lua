@@ -34,17 +34,6 @@ local function text_of(one)
   return text
 end
 
--- `shape` with each alternative as `change` leaves it.
-local function each_alternative(shape, change)
-  local texts = {}
-  for text in string.gmatch(shape, '[^;]+') do
-    local one = alternative(text)
-    if one then change(one) end
-    texts[#texts + 1] = one and text_of(one) or text
-  end
-  return table.concat(texts, ';')
-end
-
 -- Whether a slot of `node` may run an alternative, its number of GPUs apart. Without a node: whether one of some node may.
 local function suits(one, devices, memory, node)
   if node and (one['in'] or one['not']) then
@@ -78,6 +67,19 @@ local function fits(shape, devices, memory, node)
   return false
 end
 
+-- How many slots a job of `shape` wants of which this may be one: the least, or `k` if that will do; nil for none. A slot of one
+-- GPU, whole or a share of one; CUDA cannot join parts that MIG makes.
+local function part_of(shape, devices, memory, node, k)
+  if devices == '' or string.find(devices, ',', 1, true) or string.sub(devices, 1, 4) == 'MIG-' then return nil end
+  local least
+  for text in string.gmatch(shape, '[^;]+') do
+    local one = alternative(text)
+    local gpus = one and tonumber(one.gpus)
+    if gpus and gpus > 1 and (not k or gpus == k) and suits(one, devices, memory, node) then least = math.min(least or gpus, gpus) end
+  end
+  return least
+end
+
 -- As which shapes jobs of `shape` stand ready in which pools, `home` being the pool of their experiment: pairs of a pool and
 -- of what is left there of the alternatives, without the pool.
 local function shape_in_pools(home, shape)
@@ -97,20 +99,4 @@ local function shape_in_pools(home, shape)
   end
   for i, pool in ipairs(pools) do pools[i] = {pool, table.concat(texts[pool], ';')} end
   return pools
-end
-
--- `shape` for a job that must not run on `node` again. Where it may run nowhere else it fits nowhere, and says so.
-local function shape_without_node(shape, node)
-  local word = shape_word(node)
-  return each_alternative(shape, function(one)
-    if not one['not'] or one['not'] == '' then one['not'] = word
-    elseif not in_list(one['not'], word) then one['not'] = one['not'] .. ',' .. word end
-  end)
-end
-
--- `shape` for a job that needs GPUs of at least so many bytes; alternatives that want no GPU stay.
-local function shape_with_memory(shape, bytes)
-  return each_alternative(shape, function(one)
-    if one.gpus ~= '0' then one.bytes = string.format('%.0f', math.max(tonumber(one.bytes) or 0, bytes)) end
-  end)
 end

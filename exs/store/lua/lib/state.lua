@@ -10,12 +10,12 @@ local COUNTED = {PAUSED = 'deferred', PRUNED = 'pruned', CRASHED = 'failed', CAN
 -- nil when there is no such job; a job whose state is none of ours is BROKEN, which may only be removed.
 local function load(id)
   local f = redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'at', 'ra', 'ix', 'an', 'ls', 'rt', 'worker_name', 'wn', 'started_at',
-    'dn', 'nd', 'bt', 'hn', 'nm', 'po')
+    'dn', 'nd', 'bt', 'hn', 'nm', 'po', 'sl')
   if f.err or not f[1] or not f[2] then return nil end
   return {id = id, st = RQ[f[1]] and f[1] or 'BROKEN', q = f[2], exp = experiment_of(f[2]), at = f[3], ra = f[4],
     ix = number(f[5]), an = number(f[6]), ls = number(f[7]), rt = number(f[8]), slot = f[9] or '', wn = f[10],
     t0 = f[11], dn = f[12], nd = f[13] or '?', bt = f[14], hn = number(f[15]), nm = f[16] or '',
-    po = decimal(f[17]) or number(f[5])}
+    po = decimal(f[17]) or number(f[5]), sl = f[18]}
 end
 
 local function allowed(job, to) return string.find(ALLOWED, '|' .. job.st .. '>' .. to .. '|', 1, true) ~= nil end

@@ -1,5 +1,10 @@
 --@ time shape share coming
 -- Who is told that there is work.
+-- Whether a slot fits a shape, or may be one of several that do.
+local function useful(shape, devices, memory, node)
+  return fits(shape, devices, memory, node) or part_of(shape, devices, memory, node) ~= nil
+end
+
 -- What the slots that wait in a pool offer, where it fits a shape: looked through once per script and shape, since many
 -- experiments want the same and a thousand slots may wait.
 local fitting = {}
@@ -8,8 +13,11 @@ local function offers_for(pool, shape)
   if found then return found end
   found = {}
   for _, offer in ipairs(redis.call('SMEMBERS', OFFERS .. pool)) do
-    local devices, memory, only = string.match(offer, '^([^|]*)|([^|]*)|(.*)$')
-    if devices and fits(shape, devices, memory) then found[#found + 1] = {text = offer, devices = devices, memory = memory, only = only} end
+    local devices, memory, only, held = string.match(offer, '^([^|]*)|([^|]*)|([^|]*)(.*)$')
+    if devices and useful(shape, devices, memory) then
+      -- Slots that are held for a job of several are woken last: what is behind it is nothing for them.
+      table.insert(found, held == '' and 1 or #found + 1, {text = offer, devices = devices, memory = memory, only = only})
+    end
   end
   fitting[pool .. ':' .. shape] = found
   return found
@@ -26,7 +34,7 @@ local function waiting(key, offer, shape, n)
   local found = {}
   for _, slot in ipairs(slots) do
     local node = redis.pcall('HGET', RQ_WORKER .. slot, 'exs_node')
-    if #found < n and type(node) == 'string' and fits(shape, offer.devices, offer.memory, node) then found[#found + 1] = slot end
+    if #found < n and type(node) == 'string' and useful(shape, offer.devices, offer.memory, node) then found[#found + 1] = slot end
   end
   return found, #slots == 0
 end
