@@ -11,11 +11,12 @@ import click
 
 from exs.api import push_sweep
 from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
+from exs.cli.fit import Needs
 from exs.cli.output import forms, show, show_json
 from exs.cli.session import check_pool, note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources
 from exs.rows import ExperimentRow, JobRow, Pushed
 from exs.sweep.model import Sweep
 from exs.view.experiments import paused
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--canary", type=click.IntRange(min=0), metavar="N", help="N jobs run first; the others when these are done."
 )
+@click.option("--strict", is_flag=True, help="Refuse what no slot that is there could ever run.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
 @click.option(
     "-s",
@@ -48,6 +50,7 @@ def command(
     priority: int | None,
     pool: str | None,
     canary: int | None,
+    strict: bool,
     into: bool,
     status: str | None,
     form: str | None,
@@ -68,6 +71,9 @@ def command(
             show_added(store, experiment, add_one(store, experiment, pairs, results, status), form)
             return
         _only_pull(experiment, results, status)
+        needs, pool = Needs({Resources(): 1}), experiment.pool
+        if strict:
+            needs.refuse_unfit(store, experiment.name, pool)
         pushed, facts, serving = push_one(store, experiment, pairs), {}, None
     elif results is not None or status is not None:
         raise InputError("-r and -s describe the job that -p adds.", "exs push NAME -p lr 0.1 -r loss 0.3 -s DONE")
@@ -77,8 +83,15 @@ def command(
         sweep.canary = sweep.canary if canary is None else canary
         if pool is not None:
             sweep.pool = check_pool(pool, "--pool")
-        store = open_store()
-        pushed, serving = push(store, sweep, request, into=into), None if into else sweep.pool
+        store, needs = open_store(), Needs()
+        pool = store.experiment(sweep.name).pool if into else sweep.pool
+        if strict:
+            for _ in needs.noted(sweep.jobs()):
+                pass
+            needs.refuse_unfit(store, sweep.name, pool)
+            needs = Needs()
+        pushed = push(store, sweep, request, into=into, jobs=needs.noted(sweep.jobs()))
+        serving = None if into else sweep.pool
         for line in sweep.notes:
             note(line)
         facts = {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes}
@@ -89,6 +102,8 @@ def command(
         put(map(safe, ids[len(ids) - pushed.new :]))
     else:
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed, serving)])
+    if pushed.new and not strict and (why := needs.hindrance(store, pushed.experiment, pool)):
+        note(f"{why} It waits for such a slot: exs why {pushed.experiment}")
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
     if (pushed.new or pushed.forced) and store.on_disk() is False:
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")

@@ -10,6 +10,7 @@ from exs.rows import Estimate, JobRow, Verdict, Why
 from exs.view import records
 from exs.view.counts import counted
 from exs.view.jobs import LAST_WORDS_ON_PAGE, place, reason, selector
+from exs.view.needs import needed
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.slots import drain_line
 from exs.view.text import safe
@@ -69,6 +70,8 @@ class WhyPage:
         assert why.job is not None
         if why.job.state is JobState.QUEUED:
             yield "position", _position(why)
+            needs = why.experiment.needs.get(why.job.queue)
+            yield "needs", needed(needs) if needs is not None else ""
             lines = [*_slots(why.verdicts, why.now)]
             lines += [f"{safe(gpu.node)}:{safe(gpu.gpu)}  no slot: {safe(gpu.why)}" for gpu in why.unused]
             for number, line in enumerate(lines):
