@@ -2,6 +2,7 @@
 
 The words, the first that holds:
 pull        only `next_job()` and `exs pull` take them
+archived    its experiment is out of use
 paused      its experiment is paused
 canary      its first jobs must succeed before
 max_slots   as many of its experiment run as may
@@ -22,7 +23,7 @@ from exs.rows import ExperimentRow, JobRow, SlotRow, Verdict
 from exs.store import shapes
 
 #: A word that will not change by itself: nothing but a person or another worker helps.
-STUCK = frozenset({"pull", "paused", "no worker", "unfit", "drained", "suspended"})
+STUCK = frozenset({"pull", "archived", "paused", "no worker", "unfit", "drained", "suspended"})
 
 
 class Waits:
@@ -60,6 +61,8 @@ class Waits:
         running = sum(row.counts.get(state, 0) for state in HELD)
         if row.kind == "pull":
             return "pull"
+        if row.archived:
+            return "archived"
         if row.paused:
             return "paused"
         if row.canary and running >= row.canary:

@@ -88,6 +88,7 @@ def _sentence(why: Why) -> str:
     by = f" by {safe(row.paused_by)}" if row.paused_by else ""
     sentences = {
         "pull": "only next_job() and exs pull take it",
+        "archived": "its experiment is archived",
         "paused": f"its experiment is paused{by}",
         "canary": "the canary of its experiment must succeed first",
         "max_slots": f"max_slots reached: {row.max_running} of its experiment may run at a time",
@@ -214,6 +215,7 @@ def _advice(why: Why) -> list[str]:
     name = safe(row.name)
     drains = dict.fromkeys(v.slot.drain.place for v in why.verdicts if v.kind == "drained" and v.slot.drain)
     commands = {
+        "archived": [f"exs unarchive {name}"],
         "paused": [f"exs activate {name}"],
         "max_slots": [f"exs update {name} --max-slots none"],
         "no worker": ["exs worker"],
