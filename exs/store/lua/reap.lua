@@ -88,7 +88,11 @@ stop_drained(now)
 local after, drifted = sync_some(number(pulse[3]))
 redis.call('HSET', PULSE, 'at', now, 'since', since, 'next', after)
 local lost = now - since >= lease and end_lost() or 0
-for _, pool in ipairs(redis.call('SRANDMEMBER', POOLS, 2)) do pressed[pool] = preempts(pool) or nil end
-relieve_pressed()
+for _, pool in ipairs(redis.call('SRANDMEMBER', POOLS, 2)) do
+  if preempts(pool) then
+    coming_in(pool, now)
+    relieve(pool)
+  end
+end
 local stale = redis.call('ZRANGEBYSCORE', STAGES, 0, now - tonumber(ARGV[11]), 'LIMIT', 0, 1)
 return {1, lost, queued, stale[1] or '', drifted}

@@ -1,3 +1,4 @@
+--@ coming
 -- What the holder of a job can be asked for, weakest first; a stronger wish replaces a weaker one, never the reverse.
 -- pause ends PAUSED, preempt goes back to its place in the queue, edit too, with what `lib/edit.lua` has noted.
 -- Asks the slot that holds a job to end it, twice: on RQ's channel (at once) and as a field that its next renewal
@@ -13,4 +14,5 @@ local function ask(job, want)
     redis.call('HSET', RQ_JOB .. job.id, 'st', 'PAUSING')
   end
   redis.call('PUBLISH', RQ_PUBSUB .. job.slot, cjson.encode({command = 'exs', want = want, job_id = job.id, attempt = job.at}))
+  expect_end(job)
 end
