@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from exs.errors import RedisUnreachable
-from exs.model import Fenced, JobState, Told
+from exs.model import Fenced, JobState, Scheduler, Told
 from exs.settings import Limits, Settings
 from exs.store import keys, scripts
 from exs.store.scripts import sha
@@ -127,6 +127,9 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "pause": (nothing, lambda store, scene: store.pause(scene.ids, "ann")),
     "pause_experiment": (nothing, lambda store, scene: store.pause_experiment("e", "ann")),
     "points": (nothing, lambda store, scene: store.plan("e", points(1, 2, 99), ME)),
+    "pool_set": (nothing, lambda store, scene: store.set_pool("default", preemption=True)),
+    "pool_sort": (nothing, lambda store, scene: store.set_pool("default", scheduler=Scheduler.FAIR_SHARE)),
+    "pools": (nothing, lambda store, scene: store.pools()),
     "push": (nothing, lambda store, scene: store.push("e", SPEC, points(*range(8)), ME)),
     "reap": (silent, lambda store, scene: store.reap()),
     "report": (nothing, lambda store, scene: report(store, scene)),
