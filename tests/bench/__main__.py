@@ -18,6 +18,7 @@ instead, or take CPU seconds or the times that Redis keeps of its own commands.
     million     a million queued jobs: memory, claim, list, audit
     day         a day in the life of a queue, compressed: which keys grow
     output      1 GiB of output through one slot: its memory, and the job beside one that writes to /dev/null
+    reports     50,000 report lines a second through one slot: what they take from the job; bytes per point in Redis
 
 Every benchmark starts a redis-server of its own with the packaged redis.conf (append-only file, on disk, synced each
 second), and ends and removes what it made; run directories are in memory (/dev/shm) unless TMPDIR says otherwise.
@@ -56,6 +57,7 @@ NAMES = {
     "million": "million",
     "day": "day",
     "output": "torrent",
+    "reports": "telling",
 }
 
 
