@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from exs.cli.output import forms, jobs_of, show_json
-from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
+from exs.cli.selectors import Statuses, selected_ids, selectors_argument, status_option
 from exs.cli.session import open_store, put
 from exs.view.text import safe
 
@@ -26,7 +26,7 @@ def command(selectors: tuple[str, ...], states: Statuses, kill: bool, form: str 
 def end(selectors: tuple[str, ...], states: Statuses, *, kill: bool, form: str | None) -> None:
     """End the jobs that are named and say so; with `kill` running ones get no time to do so themselves."""
     store = open_store()
-    ids = [row.id for row in selected(store, selectors, states)]
+    ids = selected_ids(store, selectors, states)
     counts = store.cancel(ids, kill=kill)
     if form == "json":
         show_json(counts)

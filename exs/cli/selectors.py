@@ -137,3 +137,15 @@ def selected(store: Store, selectors: Sequence[str], states: Statuses = EVERY) -
             if states.names(row):
                 rows.setdefault(row.id, row)
     return list(rows.values())
+
+
+def selected_ids(store: Store, selectors: Sequence[str], states: Statuses = EVERY) -> list[str]:
+    """The ids of `selected`; of an experiment that is meant as a whole no more than these is read."""
+    found: dict[str, None] = {}
+    for selector in selectors:
+        experiment = None if states else experiment_or_none(store, selector)
+        if experiment is None:
+            found.update((row.id, None) for row in selected(store, [selector], states))
+        else:
+            found.update((job, None) for job in store.ids(experiment.name))
+    return list(found)

@@ -48,7 +48,7 @@ def run(bench: Bench) -> Report:
     count = bench.size(100_000, 4_000)
     report = Report(f"verbs on {count:,} jobs at once, by their commands")
     with bench.server() as queue:
-        plain = _plain(queue, count)
+        plain, _, _ = watched(queue, partial(_plain, queue, count))
         _, calm, _ = watched(queue, lambda: time.sleep(1))
         queue.push_three("work", count)
         for what, words in VERBS:
@@ -56,6 +56,7 @@ def run(bench: Bench) -> Report:
             used, waits, longest = watched(queue, partial(bench.command, bench.exs(*words), queue.url))
             redis_cpu = cpu_seconds(queue.pid) - redis_cpu
             report.add(f"{what}: time", used.wall, "s", ratio=used.wall / plain, of="bare pipelines", most=10.0)
+            report.add(f"{what}: CPU of the client", used.cpu, "s", ratio=used.cpu / used.wall, of="its time")
             report.add(f"{what}: CPU of Redis", redis_cpu, "s", ratio=redis_cpu / used.wall, of="its time")
             waited = max(waits)
             report.add(
