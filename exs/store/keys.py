@@ -1,6 +1,6 @@
 """The Redis schema, one page: every key, its type, who writes it, who reads it, how long it lives.
 
-The Lua scripts get those of these names that they use prepended (`prelude`), so that no key is spelled twice.
+The Lua scripts get the values in place of these names (`inlined`), so that no key is spelled twice.
 Nothing has a lifetime unless its line says so. NAME is an experiment, QUEUE is NAME, NAME~2, NAME~3 ..., ID a job,
 SLOT a slot.
 
@@ -353,6 +353,8 @@ POOL_FIELDS = {
     "backfill": "on or off (also when absent): may worse placed jobs pass one that waits for slots",
 }
 
+#: A comment, a string, or a name that stands for its value: not a field, not what is assigned to.
+_WORDS = re.compile(r"""--[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|(?<![.\w])([A-Z][A-Z_]+)(?!\w)(?!\s*=[^=])""")
 _CONSTANTS = {
     name: value
     for name, value in globals().items()
@@ -360,14 +362,12 @@ _CONSTANTS = {
 }
 
 
-def prelude(script: str) -> str:
-    """Lua source that defines as locals the key prefixes and numbers of this page that `script` names."""
-    used = set(re.findall(r"\b[A-Z][A-Z_]+\b", script))
-    return " ".join(
-        f"local {name}={value!r}" if isinstance(value, str) else f"local {name}={value}"
-        for name, value in _CONSTANTS.items()
-        if name in used
-    )
+def inlined(script: str) -> str:
+    """Lua source with the values of this page in place of their names, outside strings and comments.
+
+    As locals they would count against the 200 that Lua allows a script, of which the longest has as many.
+    """
+    return _WORDS.sub(lambda found: repr(_CONSTANTS[found[1]]) if found[1] in _CONSTANTS else found[0], script)
 
 
 def points(name: str, point: str) -> str:

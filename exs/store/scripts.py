@@ -1,8 +1,8 @@
 """Loads and runs the Lua scripts by name; knows nothing of what they do.
 
 A script file may begin with `--@ lib other`: what it uses of those files of `lua/lib`, and of those that they name so
-themselves, is put in front of it, after the key names of `keys.prelude()` and the transitions of `model.TRANSITIONS`.
-No script uses a shebang: 6.2 refuses it.
+themselves, is put in front of it, after the transitions of `model.TRANSITIONS`; the names of `keys` are replaced by
+their values. No script uses a shebang: 6.2 refuses it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def source(name: str) -> str:
     libraries = _libraries(text)
     parts = [_transitions()] if "state" in libraries else []
     body = "\n".join([_GUARD, *_used("\n".join([*parts, *libraries.values()]), text), text])
-    return f"{keys.prelude(body)}\n{body}"
+    return keys.inlined(body)
 
 
 def _libraries(text: str) -> dict[str, str]:

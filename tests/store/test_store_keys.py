@@ -74,13 +74,29 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
 def test_every_name_on_the_page_is_used() -> None:
     import inspect
 
-    from exs.store import audit, connect, lease, logs, look, push, scripts
+    from exs.store import audit, base, connect, lease, logs, look, push, scripts
 
     text = "".join(path.read_text() for path in scripts._LUA.rglob("*.lua"))
-    python = "".join(inspect.getsource(module) for module in (audit, connect, lease, logs, look, push))
+    python = "".join(inspect.getsource(module) for module in (audit, base, connect, lease, logs, look, push))
     unused = [
         name
         for name, value in vars(keys).items()
         if name.isupper() and isinstance(value, (str, int)) and not re.search(rf"\b{name}\b", text + python)
     ]
     assert unused == []
+
+
+def test_scripts_get_the_values_of_the_page_and_stay_within_what_lua_allows() -> None:
+    from exs.store import scripts
+
+    text = "local a = RQ_JOB .. id -- RQ_JOB\nlocal t = {POOL = 'JOBS', x = f.IDS} if #RQ_JOB == WORKER_TTL then end"
+    assert keys.inlined(text) == (
+        "local a = 'rq:job:' .. id -- RQ_JOB\nlocal t = {POOL = 'JOBS', x = f.IDS} if #'rq:job:' == 480 then end"
+    )
+    for path in scripts._LUA.rglob("*.lua"):
+        own = set(re.findall(r"\blocal (?:function )?([A-Z][A-Z_]+)\b", path.read_text()))
+        assert not own & set(keys._CONSTANTS), f"{path.name} calls something else by the name of a key"
+        if path.parent == scripts._LUA:
+            source = scripts.source(path.stem)
+            lines = [line.split("=")[0].split("(")[0] for line in source.splitlines() if line.startswith("local ")]
+            assert sum(len(line.split(",")) for line in lines) < 180, f"{path.name}: Lua allows 200 locals"

@@ -22,7 +22,7 @@ def lua(client: redis.Redis, expression: str, *args: str) -> str:
         for name in ("time", "number", "shape", "reshape", "share", "slots", "hold", "ready")
     )
     body = f"{libraries}\nreturn tostring({expression})"
-    return str(client.eval(f"{keys.prelude(body)}\n{body}", 0, *args))
+    return str(client.eval(keys.inlined(body), 0, *args))
 
 
 @pytest.mark.parametrize(

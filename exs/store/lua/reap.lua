@@ -14,7 +14,7 @@ local limit, interval, gap, lease = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumb
 local now = now_ms()
 local patience = {lease = lease, base = tonumber(ARGV[5]), share = tonumber(ARGV[6]), most = tonumber(ARGV[7])}
 local touched = {}
-local SYNCED = 50 -- queues looked at per call: about a millisecond; one experiment at least, whole
+local LOOKED_AT = 50 -- queues looked at per call: about a millisecond; one experiment at least, whole
 
 local function queue_again()
   local due = redis.call('ZRANGEBYSCORE', LATER, 0, now, 'LIMIT', 0, limit)
@@ -64,9 +64,9 @@ end
 
 -- The place to go on from, and the experiment that drifted.
 local function sync_some(from)
-  local names = redis.call('ZRANGE', EXPERIMENTS, from, from + SYNCED - 1)
+  local names = redis.call('ZRANGE', EXPERIMENTS, from, from + LOOKED_AT - 1)
   local drifted, queues, done = '', 0, 0
-  while done < #names and queues < SYNCED do
+  while done < #names and queues < LOOKED_AT do
     done = done + 1
     local name = names[done]
     refresh(name)
@@ -74,7 +74,7 @@ local function sync_some(from)
     queues = queues + #queues_of(name)
   end
   show_some({unpack(names, 1, done)}, now)
-  return (done < #names or done == SYNCED) and from + done or 0, drifted
+  return (done < #names or done == LOOKED_AT) and from + done or 0, drifted
 end
 
 redis.call('DEL', NONE) -- see renew
