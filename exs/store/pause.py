@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from exs.store import keys, records
 from exs.store.connect import sentences
+from exs.store.scripts import Arg
 from exs.store.steer import BATCH, Steering
 
 #: Ids per command: a millisecond.
@@ -46,10 +47,14 @@ class Pausing(Steering):
         """
         names = ("queued", "resuming", "already", "over", "missing")
         counts = dict.fromkeys(names, 0)
-        left = list(ids)
+        left: list[str] = []
+        behind: list[Sequence[Arg]] = [(1, *ids[at : at + BATCH]) for at in range(0, len(ids), BATCH)]
+        for queued, *skipped in self._stream("activate", behind):
+            counts["queued"] += queued
+            left += map(records.text, skipped)
         while left:
             batch = left[-BATCH:]
-            *found, rest = map(int, self._call("activate", *batch))
+            *found, rest = map(int, self._call("activate", 0, *batch))
             del left[len(left) - len(batch) + rest :]
             for name, number in zip(names, found, strict=True):
                 counts[name] += number

@@ -97,12 +97,23 @@ def test_a_long_queue_is_paused_and_activated_whole(lab: Lab) -> None:
     assert lab.store.audit() == []
 
 
+@pytest.mark.parametrize("parts", [[(0, 300)], [(0, 120)], [(180, 300)], [(0, 70), (90, 91), (230, 300)], [(60, 240)]])
+def test_whatever_part_of_a_queue_comes_back_it_is_in_order(lab: Lab, parts: list[tuple[int, int]]) -> None:
+    lab.push(*range(300))
+    ids = lab.ids()
+    some = [job for first, end in parts for job in ids[first:end]]
+    lab.store.pause(some, "ann")
+    assert lab.store.activate(some)["queued"] == len(some)
+    assert lab.client.lrange(keys.RQ_QUEUE + "e", 0, -1) == ids
+    assert lab.store.audit() == []
+
+
 def test_the_middle_of_a_very_long_queue_is_activated_in_portions(lab: Lab) -> None:
     """A place behind 100,000 others costs Redis a walk: a script stops after so many, and the next goes on."""
     lab.push(*range(60_000))
     ids = lab.ids()
     lab.store.pause(ids[50_000:50_020], "ann")
-    *_, left = lab.store._call("activate", *ids[50_000:50_020])
+    *_, left = lab.store._call("activate", 0, *ids[50_000:50_020])
     assert 0 < left < 20
     assert lab.store.activate(ids[50_000:50_020])["queued"] == left
     assert lab.client.lrange(keys.RQ_QUEUE + "e", 0, -1) == ids
