@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from exs_worker import report as reports
-from exs_worker.report import Report, checkpoint, located
+from exs_worker.checkpoints import checkpoint, located, to_go_on_from
+from exs_worker.report import Report
 
 
 def told(path: Path, limit: int = 1000) -> Report:
@@ -203,6 +204,23 @@ def test_a_checkpoint_may_be_named_from_anywhere(tmp_path: Path) -> None:
     for path in ("checkpoints/a", "latest", f"{tmp_path}/checkpoints/a", "checkpoints/../latest/"):
         assert checkpoint({"path": path, "step": 7, "more": "x"}, str(tmp_path)) == kept
     assert checkpoint("latest", str(tmp_path)) == {"path": "checkpoints/a"}
+
+
+def test_a_checkpoint_that_was_replaced_before_redis_heard_of_it_is_found(tmp_path: Path) -> None:
+    """A slot that was killed, or a Redis that was away, while the job kept only its newest one."""
+    folder = tmp_path / "checkpoints"
+    known = {"path": "checkpoints/gone", "step": 1}
+    assert to_go_on_from(known, str(tmp_path)) == ("", None)
+    for at, (name, metadata) in enumerate(
+        [("b", '{"step": 5}'), ("a", '{"step": 7}'), (".half.tmp", '{"step": 8}'), ("c", "{"), ("d", None)]
+    ):
+        (folder / name).mkdir(parents=True)
+        if metadata is not None:
+            (folder / name / "metadata.json").write_text(metadata)
+            os.utime(folder / name / "metadata.json", (at, at))
+    assert to_go_on_from(known, str(tmp_path)) == (f"{folder}/a", 7)
+    assert to_go_on_from({"path": "checkpoints/b", "step": 3}, str(tmp_path)) == (f"{folder}/b", 3)
+    assert to_go_on_from({}, str(tmp_path)) == ("", None)
 
 
 def test_it_is_known_whether_a_job_has_heard(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from exs.command import Rendered, render
 from exs.model import Claim, Spec
 from exs.paths import safe_file_name
 from exs_worker import launch, rundir
+from exs_worker.checkpoints import to_go_on_from
 from exs_worker.launch import SpawnError
 from exs_worker.metricfiles import MetricFiles
 from exs_worker.place import Place
-from exs_worker.report import EVERYTHING, NOWHERE, Report, located
+from exs_worker.report import EVERYTHING, NOWHERE, Report
 from exs_worker.series import Metrics, is_number
 
 
@@ -69,16 +70,10 @@ def _report(claim: Claim, place: Place, directory: rundir.Directory, skipped: bo
     files, limits = directory.files, place.limits
     go_on: float | None = None
     if directory.before.get("_job") == claim.job:
-        step = claim.checkpoint.get("step") if _checkpoint(claim, directory) else None
+        _, step = to_go_on_from(claim.checkpoint, files.root)
         go_on = EVERYTHING if skipped else step if is_number(step) else NOWHERE
     metrics = Metrics(MetricFiles(files, claim.attempt), limits.metric_points, limits.metric_names)
     return Report(files.report(claim.attempt), files.root, limits.result_bytes, metrics, go_on)
-
-
-def _checkpoint(claim: Claim, directory: rundir.Directory) -> str | None:
-    """Where the checkpoint is from which this attempt can go on; None if there is none on this node."""
-    path = claim.checkpoint.get("path")
-    return located(path, directory.files.root) if isinstance(path, str) else None
 
 
 def _names(claim: Claim, spec: Spec) -> Sequence[str]:
@@ -130,6 +125,7 @@ def _environment(claim: Claim, spec: Spec, place: Place, directory: rundir.Direc
     env["EXS_OUTPUT"] = directory.files.root
     env["EXS_REPORT"] = directory.files.report(claim.attempt)
     env["EXS_CONTROL"] = directory.files.control(claim.attempt)
-    if found := _checkpoint(claim, directory):
+    found, _ = to_go_on_from(claim.checkpoint, directory.files.root)
+    if found:
         env["EXS_CHECKPOINT"] = found
     return env

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections import deque
-from collections.abc import Mapping
 
 from exs.model import Json
 from exs_worker import plainfile
+from exs_worker.checkpoints import checkpoint
 from exs_worker.reportlines import Objects, Tail, reason
 from exs_worker.series import Metrics, is_number
 
@@ -220,35 +219,6 @@ class Report:
     def _tell(self, what: str, value: Json) -> None:
         self._told[what] = value
         self._news = True
-
-
-def checkpoint(given: Json, root: str) -> dict[str, Json]:
-    """What `{"checkpoint": ...}` names, as it is kept: `path` relative to the run directory `root`, and `step`.
-
-    A path alone will do. Raises ValueError for one that is not there, or not in the run directory.
-    """
-    words: Mapping[str, Json] = given if isinstance(given, dict) else {"path": given}
-    path, step = words.get("path"), words.get("step")
-    if not isinstance(path, str) or not path:
-        raise ValueError("a checkpoint without a path")
-    if located(path, root) is None:
-        raise ValueError(f"the checkpoint {path[:200]!r} is not in the run directory")
-    base = os.path.realpath(root)
-    kept: dict[str, Json] = {"path": os.path.relpath(os.path.realpath(os.path.join(base, path)), base)}
-    if is_number(step):
-        kept["step"] = step
-    _size(kept)
-    return kept
-
-
-def located(path: str, root: str) -> str | None:
-    """Where the checkpoint `path` is in the run directory; None if it is not there, or elsewhere (R18)."""
-    try:
-        base = os.path.realpath(root)
-        full = os.path.realpath(os.path.join(base, path))
-        return full if full.startswith(f"{base}/") and os.path.exists(full) else None
-    except (OSError, ValueError):  # a name that no file system takes
-        return None
 
 
 def _progress(value: Json) -> float:

@@ -2,5 +2,5 @@
 local function forget_metrics(id)
   local names = redis.pcall('HKEYS', METRICS .. id)
   for _, name in ipairs(names.err and {} or names) do redis.call('DEL', SERIES .. id .. ':' .. name) end
-  redis.call('DEL', METRICS .. id)
+  if names.err or #names > 0 then redis.call('DEL', METRICS .. id) end
 end
