@@ -172,6 +172,7 @@ class SlotRow:
     idle_exit: float = 0.0  #: seconds without a job after which its worker leaves
     max_jobs: int = 0  #: jobs after which its worker leaves
     drain: Drain | None = None
+    held_for: str = ""  #: NAME/17: the job of several slots for which it is held, "" for none
 
     @property
     def lasting(self) -> str:

@@ -306,7 +306,7 @@ def slot_rows(now: float, replies: Iterable[Sequence[Any]]) -> list[SlotRow]:
 
 def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
     """One row of `workers.lua`."""
-    name, flat, queue, index, _, started, place, drained = reply
+    name, flat, queue, index, _, started, place, drained, hold, held = reply
     f = pairs(flat)
     drain = drain_from(text(place), drained) if place else None
     terms = _terms(f.get("exs_terms"))
@@ -336,6 +336,7 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         idle_exit=terms.get("idle_exit", 0.0),
         max_jobs=int(terms.get("max_jobs", 0)),
         drain=drain,
+        held_for=f"{experiment_of(text(hold))}/{whole(held)}" if hold and state == "idle" else "",
     )
 
 

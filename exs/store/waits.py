@@ -35,7 +35,7 @@ class Waits:
         self._live = [slot for slot in slots if slot.seen_ago <= quiet]
         self._open = [slot for slot in self._live if slot.drain is None]
         self._awake = [slot for slot in self._open if slot.state != "suspended"]
-        self._idle = [slot for slot in self._awake if slot.state == "idle"]
+        self._idle = [slot for slot in self._awake if slot.state == "idle" and not slot.held_for]
         self._choosy = any(slot.only for slot in slots)
         self._known: dict[tuple[Resources, str, str], str] = {}
         self._nodes: dict[str, list[SlotRow]] = {}
@@ -95,4 +95,6 @@ class Waits:
             return Verdict(slot, "unfit", lacks)
         if slot.drain is not None:
             return Verdict(slot, "drained")
+        if slot.held_for:
+            return Verdict(slot, "held", f"held for {slot.held_for}")
         return Verdict(slot, slot.state if slot.state in ("suspended", "busy") else "idle")

@@ -57,7 +57,7 @@ class Explainers(Watchers):
         needs = row.needs.get(job.queue)
         waits.note_jobs(row, [job])
         verdicts = [waits.verdict(slot, row, needs) for slot in slots]
-        takers = [verdict.slot for verdict in verdicts if verdict.kind in ("busy", "idle")]
+        takers = [verdict.slot for verdict in verdicts if verdict.kind in ("busy", "idle", "held")]
         ahead = _ahead(others, takers)
         took = self._took([row.name, *(slot.experiment for slot in slots if slot.experiment), *ahead])
         verdicts = [
@@ -136,7 +136,7 @@ def _estimate(
 
 def _free(slot: SlotRow, now: float, took: Took, share: float) -> float:
     """When a slot is free for another job; 0.0 where nobody knows, and for one that leaves before."""
-    moment = now if slot.state == "idle" else estimate.free_at(slot, now, took, share)
+    moment = now if slot.state == "idle" and not slot.held_for else estimate.free_at(slot, now, took, share)
     return 0.0 if slot.until and slot.until <= moment else moment
 
 

@@ -143,6 +143,7 @@ def slot(row: SlotRow, now: float) -> dict[str, Json]:
         "done": row.done,
         "failed": row.failed,
         "version": row.version or None,
+        "held_for": row.held_for or None,
         "until": iso(row.until),
         "idle_exit": row.idle_exit or None,
         "max_jobs": row.max_jobs or None,

@@ -83,6 +83,8 @@ class SlotTable:
         notes = [f"no contact {duration(row.seen_ago)}"] if row.seen_ago > self.quiet else []
         if row.drain is not None:
             notes.append(drain_line(row.drain, self.now))
+        if row.held_for:
+            notes.append(f"held for {safe(row.held_for)}")
         if row.until:
             notes.append(f"until {clock_of_day(row.until, self.now)}")
         if row.max_jobs:

@@ -19,7 +19,9 @@ GPU = Resources(gpus=1)
 
 def slot(lab: Lab, node: str = "gpu01", suffix: str = "gpu0", memory: int = 24 * GIB, **offer: object) -> Slot:
     gpus = (suffix.removeprefix("gpu"),) if suffix.startswith("gpu") else ()
-    made = lab.slot(f"{node}:{suffix}@1a2b", **{"node": node, "gpus": gpus, "gpu_memory": memory, **offer})
+    made = lab.slot(
+        f"{node}:{suffix}@1a2b", **{"node": node, "gpus": gpus, "gpu_memory": memory if gpus else 0, **offer}
+    )
     lab.client.hset(keys.RQ_WORKER + made.offer.slot, "exs_memory", memory if gpus else 0)
     lab.client.hset(keys.RQ_WORKER + made.offer.slot, "exs_only", made.offer.only)
     return made
@@ -137,6 +139,30 @@ def test_the_verdict_of_every_slot(lab: Lab) -> None:
         "silent:gpu0": ("silent", ""),
     }
     assert why.word == "busy"
+
+
+def test_slots_that_are_held_for_a_job_of_several_say_for_which(lab: Lab) -> None:
+    slots = [slot(lab, suffix=f"gpu{n}") for n in range(3)]
+    for one in slots:
+        lab.client.hset(keys.RQ_WORKER + one.offer.slot, "exs_locks", f"GPU-{one.offer.slot}")
+        one.claim()
+    lab.push(*range(2), resources=Resources(gpus=1), name="small")
+    first = slots[0].must_claim()
+    slots[1].must_claim()
+    lab.push(*range(5), 9, name="wide", resources=Resources(gpus=3), priority=1)
+    assert slots[2].claim() is None
+    assert said(lab.store.why("wide"))["gpu01:gpu2"] == ("held", "held for wide/0")
+    lab.push(7, name="small")
+    why = lab.store.why("small")
+    assert why.word == "busy"
+    assert said(why) == {
+        "gpu01:gpu0": ("busy", ""),
+        "gpu01:gpu1": ("busy", ""),
+        "gpu01:gpu2": ("held", "held for wide/0"),
+    }
+    wide = lab.store.why("wide")
+    assert (wide.word, wide.estimate, wide.unsure) == ("busy", None, "it needs several slots of one node at a time")
+    assert first.index == 0
 
 
 def test_when_it_starts(lab: Lab) -> None:

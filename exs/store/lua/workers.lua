@@ -1,8 +1,9 @@
 --@ time drained
--- workers(cursor, count) -> {now_ms, next cursor or '0', {worker, flat fields, experiment or '', index or '', queues of ours or '', started_at
---   or '', what is drained or '', its drain as JSON or ''}, ...}: about `count` of the registered workers, some perhaps twice; only a stock
---   RQ worker has queues of ours, a slot listens on pools. Writes nothing.
--- keys read: rq:workers rq:worker rq:job exs:queues exs:drained
+-- workers(cursor, count) -> {now_ms, next cursor or '0', {worker, flat fields, experiment, index, queues of ours, started_at of its job, what
+--   is drained, its drain as JSON, queue for a job of which it is held, index of that job}, ...}: '' for what there is none of.
+-- About `count` of the registered workers, some perhaps twice; only a stock RQ worker has queues of ours, a slot listens on pools.
+-- Writes nothing.
+-- keys read: rq:workers rq:worker rq:job rq:queue exs:queues exs:drained
 local page = redis.call('SSCAN', RQ_WORKERS, ARGV[1], 'COUNT', ARGV[2])
 local now = now_ms()
 local rows = {now, page[1]}
@@ -23,7 +24,10 @@ for _, key in ipairs(page[2]) do
     local slot = string.sub(key, #RQ_WORKER + 1)
     local d, place
     if any then d, place = drained(slot, f.exs_node or '', now) end
-    rows[#rows + 1] = {slot, fields, job[1] or '', job[2] or '', ours(f), job[3] or '', place or '', d and cjson.encode(d) or ''}
+    local head = f.exs_hold and redis.pcall('LINDEX', RQ_QUEUE .. f.exs_hold, 0)
+    local held = type(head) == 'string' and redis.pcall('HGET', RQ_JOB .. head, 'ix')
+    rows[#rows + 1] = {slot, fields, job[1] or '', job[2] or '', ours(f), job[3] or '', place or '', d and cjson.encode(d) or '',
+      type(held) == 'string' and f.exs_hold or '', type(held) == 'string' and held or ''}
   end
 end
 return rows
