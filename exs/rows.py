@@ -122,14 +122,19 @@ class ExperimentRow:
     committed: bool = True
     max_running: int | None = None
     spec: str = ""  #: digest of the Spec pushed last, "" if there is none
+    canary: int = 0  #: jobs that must succeed before the others may run
     weight: float = 1.0  #: in a fair-share pool
     preemptible: bool = True
     preempted_by: str = ""  #: the experiment for which one of its jobs was stopped, until one runs again
-    canary: int = 0  #: jobs that must succeed before the others may run
     #: queue -> needs of its jobs; None for what fits nowhere
     needs: Mapping[str, Resources | None] = field(default_factory=dict)
     queued: Mapping[str, int] = field(default_factory=dict)  #: queue -> jobs that stand in it
     why: str = ""  #: why its jobs wait, in a word or two
+
+    @property
+    def stopped_itself(self) -> bool:
+        """Whether it is paused for its failures (crash.lua and lose.lua say so), not by a person."""
+        return self.paused and self.paused_by.startswith(("breaker: ", "canary: ", "on_failure of "))
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class Timing:
     retry_wait_max: float = 60.0
     #: A job that fails within this time may have failed for its slot's fault: longer, and the slot did compute.
     fast_failure: float = 60.0
+    #: A quarantined slot tries again after this: a bad one costs three short attempts then, a good one is not lost.
+    quarantine: float = 1800.0
     #: To connect; `exs list` must say "unreachable" in under 5 s.
     connect_timeout: float = 3.0
     #: For one answer of Redis. Longer than any script of ours holds it by three orders of magnitude.

@@ -18,6 +18,7 @@ from exs.cli.progress import Progress
 from exs.errors import RedisUnreachable
 from exs.model import FINAL, JobState
 from exs.settings import ONE_PRESS
+from exs.view.text import safe
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -53,7 +54,7 @@ class Attendance:
         self._wanted = self._told = _GO_ON
         self._interrupts = 0
         self._pressed_at = 0.0
-        self._interrupted = self._asking = self._away = self._said_still = False
+        self._interrupted = self._asking = self._away = self._said_still = self._stopped = False
         self._changed_at = time.monotonic()
 
     def to_the_end(self) -> Ending:
@@ -85,7 +86,7 @@ class Attendance:
 
     def _count(self) -> None:
         try:
-            counts = self._store.counts(self._name)
+            row = self._store.experiment(self._name)
         except RedisUnreachable as error:
             if not self._away:
                 self._progress.above(f"{error.message} Running jobs go on; still trying.")
@@ -94,9 +95,14 @@ class Attendance:
         if self._away:
             self._progress.above("Redis is back.")
             self._away = False
+        counts = row.counts
         if counts != self._counts:
             self._changed_at, self._said_still = time.monotonic(), False
         self._counts = counts
+        if row.stopped_itself and not self._stopped:
+            self._stopped = True
+            self._wanted = max(self._wanted, _FINISH)
+            self._progress.above(f"paused: {safe(row.paused_by)}")
         still = not self._running() and time.monotonic() - self._changed_at > _STILL
         if still and not self._said_still:
             self._said_still = True

@@ -20,6 +20,7 @@ from exs.model import FINAL, JobState, NewJob, Resources
 from exs.sweep.model import Sweep
 from exs.view.counts import counted
 from exs.view.pushed import summary
+from exs.view.text import safe
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -78,7 +79,11 @@ def command(
     form = "json" if as_json else None
     name = _push(store, sweep, request, into, plans, form)
     _keep_copy(sweep, request)
-    counts = store.counts(name)
+    row = store.experiment(name)
+    counts = row.counts
+    if row.paused:
+        store.activate_experiment(name)
+        session.note(f"{safe(name)} was paused ({safe(row.paused_by)}); it goes on")
     if any(number for state, number in counts.items() if state not in FINAL):
         code = _work(store, name, sweep.pool, plans, form)
     else:

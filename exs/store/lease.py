@@ -197,7 +197,7 @@ class Holders(Menders):
         t, limits = self.settings.timing, self.settings.limits
         return "crash", (
             *args, _ms(t.retry_wait), _ms(t.retry_wait_max), limits.crash_budget, limits.breaker_slots,
-            limits.breaker_first, limits.breaker_streak, t.fast_failure,
+            limits.breaker_first, limits.breaker_streak, t.fast_failure, _ms(t.quarantine),
         )  # fmt: skip
 
     def _reap_args(self) -> Sequence[Arg]:

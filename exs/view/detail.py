@@ -77,6 +77,8 @@ class JobPage:
         yield "run time", duration(records.run_time(row, self.now)) if row.started_at else ""
         lost = f", {row.lost} of them lost with their slot" if row.lost else ""
         yield "attempts", f"{row.attempts}{lost}" if row.attempts > 1 or row.lost else ""
+        yield "not on", safe(", ".join(row.excluded))
+        yield "needs", f"a GPU with more than {row.least_memory / 2**30:.4g} GiB" if row.least_memory else ""
         yield "memory", f"{row.max_rss / 2**20:.0f} MiB at most" if row.max_rss else ""
         directory = safe(without_secrets(row.directory, row.params))
         if not directory and row.state in HELD:
@@ -148,12 +150,15 @@ class ExperimentPage:
             return
         yield "queue", f"pool {safe(row.pool)}, priority {row.priority}{weight}{limit}{kept}"
         yield "retries", str(row.retries) if row.retries else ""
+        first = "1 job" if row.canary == 1 else f"{row.canary} jobs"
+        yield "canary", f"{first} must be done before the others run" if row.canary else ""
         for spec in self.specs:
             yield "commands", safe(", ".join(spec.commands))
             yield "run in", safe(spec.cwd)
             yield "output", safe(spec.output)
             yield "env", assignments(spec.env)
             yield "timeout", duration(spec.timeout) if spec.timeout else ""
+            yield from _policies(spec)
 
     def _drawn(self) -> Iterator[tuple[str, str]]:
         """A pull experiment: how Schedy called what makes its jobs, and what each parameter is drawn from."""
@@ -183,6 +188,17 @@ def _checkpoint(row: JobRow) -> str:
     return safe(path) + (f"  (step {shown(step)})" if step is not None else "")
 
 
+def _policies(spec: Spec) -> Iterator[tuple[str, str]]:
+    """What becomes of jobs that fail: `oom: retry 1`, and what is looked for in their output."""
+    rules = (
+        f"{kind}: {rule[0]}" + (f" {rule[1]}" if rule[1] is not None else "") for kind, rule in spec.on_failure.items()
+    )
+    yield "on failure", safe(", ".join(rules))
+    for number, policy in enumerate(spec.log_policies):
+        what = " ".join(filter(None, (policy["action"] or "noted", policy["name"] and f"({policy['name']})")))
+        yield "" if number else "in the log", safe(f"{policy['pattern']}  {what}")
+
+
 def _spec(spec: Spec) -> dict[str, Json]:
     return {
         "commands": {name: dict(template) for name, template in spec.commands.items()},
@@ -190,6 +206,8 @@ def _spec(spec: Spec) -> dict[str, Json]:
         "output": spec.output,
         "env": masked_all(spec.env),
         "timeout": spec.timeout,
+        "on_failure": {kind: list(rule) for kind, rule in spec.on_failure.items()},
+        "log_policies": [dict(policy) for policy in spec.log_policies],
     }
 
 

@@ -187,7 +187,8 @@ def reason(row: JobRow, last_words: int = _LAST_WORDS) -> str:
     if row.want and row.state in HELD:
         return _ASKED.get(row.want, f"asked to {safe(row.want)}")
     if row.state is JobState.QUEUED and row.attempts:
-        return f"try {row.attempts + 1}" + (f", {safe(row.detail)}" if row.detail else "")
+        not_on = f"not on {safe(', '.join(row.excluded))}" if row.excluded else ""
+        return ", ".join(filter(None, (f"try {row.attempts + 1}", not_on, safe(row.detail))))
     if row.log_dropped and row.state is JobState.DONE:
         return "log cut short"
     return ""

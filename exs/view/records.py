@@ -54,6 +54,8 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "preempted_by": row.preempted_by or None,
         "why": row.why or None,
         "paused_by": row.paused_by or None,
+        "excluded_nodes": list(row.excluded),
+        "least_gpu_memory": row.least_memory or None,
     }
 
 
@@ -117,6 +119,7 @@ def experiment(row: ExperimentRow) -> dict[str, Json]:
         "paused": row.paused,
         "paused_by": row.paused_by or None,
         "archived": row.archived,
+        "canary": row.canary or None,
         "committed": row.committed,
         "created_at": iso(row.created_at),
         "jobs": row.jobs,

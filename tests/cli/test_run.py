@@ -303,3 +303,19 @@ def test_a_file_of_slots_means_those_of_this_machine(exs: Exs, store: Store, tmp
     (tmp_path / "params.yaml").write_text("template: {t: 'echo {x}'}\nresource: [0, 1]\n---\nx: [1, 2]\n")
     assert "on cpu0, cpu1" in exs("run", "--cpus", "2", "--name", "moved")
     assert [job.gpus for job in store.jobs("moved")] == ["", ""]
+
+
+def test_a_sweep_that_fails_everywhere_is_not_run_to_its_end(exs: Exs, write: Callable[[str], str]) -> None:
+    """One bad command must not burn every job; the same command goes on once it is mended."""
+    words = (
+        "run",
+        "--cpus",
+        "1",
+        write("name: broken\ncommand: echo {n}; test -e here || exit 3\nparams: {n: {range: [0, 40]}}\n"),
+    )
+    said = "".join(exs.both(*words, code=1))
+    assert "paused: breaker: 5 jobs on one slot failed alike and none succeeded: error: exit code 3" in said
+    assert f"go on  exs {' '.join(words)}" in said
+    (exs.cwd / "here").touch()
+    out, err = exs.both(*words)
+    assert "was paused (breaker: 5 jobs" in err and "40 done" in out

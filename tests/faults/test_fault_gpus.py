@@ -75,7 +75,7 @@ def test_f39_a_gpu_fails_under_its_job(fleet: Fleet, devices: Gpus, fault: dict[
     devices.now(**{kind: [[int(devices.first), what]] if kind == "failures" else {devices.first: what}})
     row = fleet.wait_state(job, S.QUEUED)
     (first,) = row.history
-    assert (row.attempts, row.lost, first.failure) == (1, 1, "lost")
+    assert (row.attempts, row.lost, first.failure) == (1, 1, "gpu")
     assert f"GPU {devices.first} of a failed" in first.detail and said in first.detail
     fleet.wait_gone(attempt, 2.0)
     node.wait_for(f"GPU {devices.first} has failed")

@@ -68,5 +68,14 @@ def test_the_sweep_file_shown_is_one(tmp_path: Path) -> None:
     assert len(list(sweep.jobs())) == 60  # 20 samples, 3 times each
 
 
+def test_what_is_shown_of_failures_is_understood(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^    (on_failure:.*?)^\S", README, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "sweep.yaml"
+    file.write_text("command: python3 train.py\n" + re.sub(r"^ {4}", "", shown, flags=re.MULTILINE))
+    sweep = load_file(file, Options(), Limits(), tmp_path)
+    assert len(sweep.spec.on_failure) == 5 and len(sweep.spec.log_policies) == 2
+    assert sweep.canary == 1 and sweep.breaker
+
+
 def test_the_two_commands_of_a_stranger_are_there() -> None:
     assert len(blocks("sh setup")) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -164,6 +165,37 @@ def test_the_only_slot_is_not_quarantined(lab: Lab) -> None:
     for _ in range(4):
         fail(slot)
     assert lab.client.hlen(keys.DRAINED) == 0 and slot.claim() is not None
+
+
+def test_a_slot_that_fails_while_others_are_at_work_is_quarantined(lab: Lab) -> None:
+    """Theirs take hours: nothing has succeeded yet, and nothing else fails."""
+    bad, good = register(lab, "bad@01", "good@02")
+    lab.push(*range(10))
+    lab.began(good.must_claim().job, 30.0)
+    for _ in range(3):
+        fail(bad)
+    assert lab.client.hget(keys.DRAINED, "bad") and not lab.store.experiment("e").paused
+
+
+def test_a_quarantine_ends_by_itself(lab: Lab) -> None:
+    bad, _, _ = bad_slot(lab)
+    drain = json.loads(lab.client.hget(keys.DRAINED, "bad"))
+    assert (drain["kind"], drain["until"] - drain["at"]) == ("quarantine", 1_800_000)
+    lab.client.hset(keys.DRAINED, "bad", json.dumps({**drain, "until": drain["at"]}))
+    assert bad.claim() is not None
+
+
+def test_a_person_s_drain_stays_a_person_s(lab: Lab) -> None:
+    bad, good = register(lab, "bad@01", "good@02")
+    lab.push(*range(10))
+    good.must_claim()
+    good.finish(DONE)
+    fail(bad)
+    fail(bad)
+    bad.must_claim()
+    lab.store.drain(["bad"], by="ann", why="repair")
+    bad.finish(NO_MODULE)
+    assert json.loads(lab.client.hget(keys.DRAINED, "bad"))["by"] == "ann"
 
 
 def test_a_success_on_a_slot_clears_it(lab: Lab) -> None:

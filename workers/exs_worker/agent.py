@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from exs.errors import EXIT_REFUSED, ExsError, RedisUnreachable
+from exs.model import Failure
 from exs.settings import ONE_PRESS, Settings
 from exs.store.store import Store
 from exs_worker import janitor, proctree
@@ -56,7 +57,7 @@ class Agent:
     environment: Mapping[str, str]
     _seats: list[Seat] = field(default_factory=list)
     _ended_slots: list[str] = field(default_factory=list)
-    _dead: dict[str, str] = field(default_factory=dict)
+    _dead: dict[str, tuple[Failure, str]] = field(default_factory=dict)
     _watch: GpuWatch | None = None
     _report_at: float = 0.0
     _barren: int = 0
@@ -188,7 +189,7 @@ class Agent:
             seat.due = time.monotonic() + TAKEN_WAIT
             return
         if code == EXIT_GPU or failed:
-            self._dead[seat.name] = failed or f"a GPU of its slot on {self.config.node} failed"
+            self._dead[seat.name] = Failure.GPU, failed or f"a GPU of its slot on {self.config.node} failed"
         elif code == 0 or (told and code in (-signal.SIGTERM, -HAND_BACK)):  # told before it could listen
             seat.wait = FIRST_WAIT
             if not told:
@@ -196,7 +197,7 @@ class Agent:
         else:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             log.error("slot=%s %s; its processes are ended, its job is put back", seat.name, how)
-            self._dead[seat.name] = f"its slot on {self.config.node} died"
+            self._dead[seat.name] = Failure.LOST, f"its slot on {self.config.node} died"
             seat.wait = FIRST_WAIT if ran > STABLE else min(seat.wait * 2, LONGEST_WAIT)
         if ran > STABLE:
             self._barren = 0
@@ -209,8 +210,10 @@ class Agent:
         try:
             janitor.deliver(self.store, self.spool)
             if self._dead:
-                whys = sorted(set(self._dead.values()))
-                jobs = sum(self.store.slot_dead([n for n in self._dead if self._dead[n] == why], why) for why in whys)
+                jobs = 0
+                for failure, why in sorted(set(self._dead.values())):
+                    slots = [name for name, how in self._dead.items() if how == (failure, why)]
+                    jobs += self.store.slot_dead(slots, why, failure)
                 self._barren = 0 if jobs else self._barren + len(self._dead)
         except RedisUnreachable as error:
             log.warning("cannot report slots that ended: %s", error.message)

@@ -1,10 +1,10 @@
 --@ time number list ready state attempt paths outcome pause edit drained elsewhere breaker canary fate mates
 -- crash(id, attempt, slot, outcome JSON, result JSON, tail, retry_wait_ms, retry_wait_max_ms, crash_budget, slots, first,
---   streak, fast_s) -> ours | fenced | gone
+--   streak, fast_s, quarantine_ms) -> ours | fenced | gone
 -- Accepts the failure of the attempt that holds the job, once; the same attempt again gets the same answer (R2). What
 -- becomes of the job is `fate`; a job whose end was asked for is CANCELED, one that was to be paused is PAUSED instead of
 -- waiting, one that was edited while it ran runs anew, whatever this attempt came to. Then the breaker looks: too many that fail alike
--- pause the experiment, a slot on which different jobs fail is drained (`slots`, `first`, `streak`, `fast_s`: see settings.py).
+-- pause the experiment, a slot on which different jobs fail is drained (the numbers: see settings.py).
 -- outcome: that of finish, and failure after again kind exclude_node device_memory gpu_memory alike.
 -- keys: rq:job exs:leases rq:wip rq:failed|canceled|scheduled exs:later exs:exp exs:queues exs:attempts exs:breaker
 --   exs:drained rq:worker(s) rq:finished
@@ -18,7 +18,7 @@ if not allowed(job, o.state) then return redis.error_reply('EXS a ' .. job.st ..
 
 local now = now_ms()
 local limits = {wait = tonumber(ARGV[7]), longest = tonumber(ARGV[8]), budget = tonumber(ARGV[9]), slots = tonumber(ARGV[10]),
-  first = tonumber(ARGV[11]), streak = tonumber(ARGV[12]), fast = tonumber(ARGV[13])}
+  first = tonumber(ARGV[11]), streak = tonumber(ARGV[12]), fast = tonumber(ARGV[13]), quarantine = tonumber(ARGV[14])}
 local e = experiment_fields(job.exp)
 local f = outcome_fields(job, o, attempt, now, ARGV[5], ARGV[6])
 local planned = job.wn and redis.call('HEXISTS', RQ_JOB .. id, 'ed') == 1

@@ -1,7 +1,7 @@
 --@ number ready state attempt drained elsewhere
 -- The breaker's side of the slots. A slot remembers what it failed fast since its last success; when that are different jobs
--- of experiments that fare well elsewhere, the fault is its own: it is drained, and they are queued again, unpunished. If one
--- of them fails alike on another slot all the same, the slot is given back.
+-- of experiments that fare well elsewhere, the fault is its own: it is drained for a while, and they are queued again,
+-- unpunished. If one of them fails alike on another slot all the same, the slot is given back at once.
 local REMEMBERED = 20 -- failures in a row that a slot remembers
 
 local function successes(name)
@@ -13,13 +13,13 @@ local function successes(name)
   return n
 end
 
--- Whether a job of an experiment has run on another slot for longer than a fast failure takes.
-local function survives(name, slot, fast, now)
+-- Whether a job of an experiment has run on another slot for longer than it took this one to fail.
+local function survives(name, slot, seconds, now)
   for _, queue in ipairs(redis.call('HKEYS', QUEUES .. name)) do
     local held = redis.pcall('ZRANDMEMBER', RQ_WIP .. queue, REMEMBERED)
     for _, member in ipairs(held.err and {} or held) do
       local f = redis.pcall('HMGET', RQ_JOB .. string.match(member, '^[^:]*'), 'worker_name', 'started_at')
-      if f[1] and f[1] ~= slot and now - ms_of(f[2]) >= fast * 1000 then return true end
+      if f[1] and f[1] ~= slot and now - ms_of(f[2]) > seconds * 1000 then return true end
     end
   end
   return false
@@ -55,7 +55,7 @@ local function blame_slot(job, o, slot, limits, now, pool)
   local well, asked = 0, {}
   for _, one in ipairs(kept) do
     local name = one[2]
-    if asked[name] == nil then asked[name] = successes(name) > 0 or survives(name, slot, limits.fast, now) end
+    if asked[name] == nil then asked[name] = successes(name) > 0 or survives(name, slot, tonumber(o.seconds) or 0, now) end
     if asked[name] then well = well + 1 end
   end
   local shape = redis.call('HGET', QUEUES .. job.exp, job.q) or ''
@@ -65,7 +65,7 @@ local function blame_slot(job, o, slot, limits, now, pool)
   end
   redis.call('HDEL', RQ_WORKER .. slot, 'exs_failed')
   local why = #kept .. ' jobs in a row failed here at once, and their experiments fare well elsewhere; last: ' .. o.alike
-  set_drained(lasting(slot), {why = why, by = 'breaker', at = now, kind = 'quarantine'})
+  set_drained(lasting(slot), {why = why, by = 'breaker', at = now, kind = 'quarantine', ['until'] = now + limits.quarantine})
   put_back_failed(kept, slot, now)
   return true
 end
