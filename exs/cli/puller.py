@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from exs_worker.attempt import Attempt
     from exs_worker.place import Place
 
-#: The end of a job's output in which its results are looked for.
-_OUTPUT = 4 << 20
-
 
 @dataclass(frozen=True)
 class Order:
@@ -135,22 +132,16 @@ class _Runner:
             tee.finish()
         if self._presses and outcome.state is not JobState.DONE:
             return replace(outcome, state=JobState.QUEUED, failure=None, requeue=True)
-        return outcome if outcome.state is not JobState.DONE else self._with_results(outcome)
+        return outcome if outcome.state is not JobState.DONE else self._with_results(attempt, outcome)
 
-    def _with_results(self, outcome: Outcome) -> Outcome:
-        """What it printed and wrote as results; a job without any has crashed, unless that is allowed."""
-        from exs_worker import plainfile
-        from exs_worker.resultblock import NoResults, results_in
-
-        limit = self._settings.limits.result_bytes
-        try:
-            output, _ = plainfile.read_end(outcome.log, _OUTPUT)
-            return replace(outcome, result={**outcome.result, **results_in(output.decode("utf-8", "replace"), limit)})
-        except (NoResults, ExsError, OSError) as error:
-            absent = isinstance(error, NoResults) and error.absent
-            if absent and (outcome.result or self._order.allow_empty):
-                return outcome
-            return replace(outcome, state=JobState.CRASHED, failure=Failure.ERROR, detail=f"no results: {error}")
+    def _with_results(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """A job whose results could not be read has crashed, as one without any, unless that is allowed."""
+        if attempt.bad_block:
+            return replace(outcome, state=JobState.CRASHED, failure=Failure.ERROR)
+        if outcome.result or self._order.allow_empty:
+            return outcome
+        detail = "no results: it printed no --- RESULTS --- and wrote none to $EXS_REPORT"
+        return replace(outcome, state=JobState.CRASHED, failure=Failure.ERROR, detail=detail)
 
     def _deliver(self, held: Held, outcome: Outcome) -> None:
         if not held.finish(outcome):

@@ -78,6 +78,12 @@ def test_experiments_are_steered(queue: exs.Queue, lab: Lab) -> None:
         queue.experiment("resnt")
     assert experiment.pause() and experiment.row.paused
     assert experiment.activate() and not experiment.row.paused
+    changes = experiment.update(priority=3, max_slots=2)
+    assert [(change.operation, change.after) for change in changes] == [("priority", "3"), ("max-slots", "2")]
+    assert (experiment.row.priority, experiment.row.max_running) == (3, 2)
+    with pytest.raises(InputError, match="priority"):
+        experiment.update(priority=0, max_slots=1)
+    assert experiment.row.max_running == 2, "all or nothing"
     assert experiment.remove()["removed"] == 3
     assert queue.experiments() == []
 

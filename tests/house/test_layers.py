@@ -33,7 +33,7 @@ MAY = {
     "doctor": {"exs", "errors", "model", "rows", "settings", "paths", "store", "view"},
     "pull": {"exs", "errors", "model", "settings", "person", "process", "store"},
     "api": {"errors", "model", "rows", "settings", "paths", "person", "sweep", "store", "view", "server"},
-    "compat": {"errors", "model", "rows", "values", "api", "pull", "store"},
+    "compat": {"errors", "model", "rows", "values", "person", "api", "pull", "store"},
     "cli": {
         "exs",
         "person",

@@ -39,8 +39,11 @@ def test_every_command_works(tmp_path: Path) -> None:
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'workers'}",
         "EXS_STATE_DIR": str(tmp_path / "state"),
     }
+    (python,) = blocks("python")
+    (work / "from_python.py").write_text(python)
+    commands = "".join(blocks("sh")) + f"{sys.executable} from_python.py\n"
     # Whoever runs these tests beside us on this machine takes the README's port, too.
-    commands = "".join(blocks("sh")).replace("127.0.0.1:16379", f"127.0.0.1:{free_port()}")
+    commands = commands.replace("127.0.0.1:16379", f"127.0.0.1:{free_port()}")
     script = f"set -euxo pipefail\ntrap 'unset EXS_REDIS_URL; exs worker stop --now; exs server stop' EXIT\n{commands}"
     done = subprocess.run(["bash", "-c", script], cwd=work, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -48,6 +51,8 @@ def test_every_command_works(tmp_path: Path) -> None:
     assert "highest accuracy" in done.stdout
     assert "+6 new" in done.stdout
     assert "4 new" in done.stdout
+    assert "DONE     |   1 |   2 |        5 |" in done.stdout
+    assert "[(0.001, 'CANCELED'), (0.001, 'QUEUED'), " in done.stdout
 
 
 def test_the_training_code_shown_runs_outside_of_a_job(tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ def test_values_are_json_and_arrive_as_they_are(minimize: Exs, store: Store) -> 
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("print('hi')", "no results: its output has no line --- RESULTS ---"),
-        ("print('--- RESULTS ---\\nnot json')", "is not JSON"),
-        ("print('--- RESULTS ---\\n[1]')", "is no JSON object but list"),
+        ("print('hi')", "no results: it printed no --- RESULTS ---"),
+        ("print('--- RESULTS ---\\nnot json')", "its RESULTS block is not readable"),
+        ("print('--- RESULTS ---\\n[1]')", "not an object but list"),
         ("raise SystemExit(3)", "exit code 3"),
     ],
 )

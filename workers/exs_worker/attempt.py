@@ -55,6 +55,7 @@ class Attempt:
     """One execution of one job: `prepare`, then `run`, in the main thread of a process without other children.
 
     `directory`, and `log` of the command that runs or ran last, are absolute paths for whoever reads meanwhile.
+    `bad_block`: why a block of results that it printed could not be read, "" if it could.
     `stuck` holds the pids that could not be ended: while one of them lives, its GPU must not be used.
     """
 
@@ -63,6 +64,7 @@ class Attempt:
         self.directory = ""
         self.log = ""
         self.stuck: tuple[int, ...] = ()
+        self.bad_block = ""
         self._spec = spec
         self._place = place
         self._stops: set[str] = set()
@@ -193,6 +195,7 @@ class Attempt:
         block.finish()
         report.matched |= block.values
         if block.problem:
+            self.bad_block = block.problem
             self._notes.append(f"its RESULTS block is not readable: {block.problem}")
         return _Ran(ended, pump.recent, pump.dropped, 0 if ended.exit.code == 0 else oom.count() - kills)
 

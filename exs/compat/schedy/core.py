@@ -40,7 +40,7 @@ class SchedyDB:
             queue.checked_name(experiment.name),
             queue.origin("python"),
             scheduler=experiment.definition(),
-            paused="" if experiment.status == Experiment.RUNNING else f"added by {queue.user} as DONE",
+            paused="" if experiment.status == Experiment.RUNNING else queue.user,
         )
         if not made:
             raise ResourceExistsError(f"Experiment {experiment.name} exists already.")

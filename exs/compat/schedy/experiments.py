@@ -6,6 +6,7 @@ import random as randomness
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from exs import person
 from exs.compat.schedy import random
 from exs.compat.schedy.jobs import Job
 from exs.errors import InputError, NoJobError, NotFound, UnsafeUpdateError
@@ -99,7 +100,7 @@ class Experiment:
     def push_updates(self) -> None:
         """Store `status`: DONE keeps its jobs from being given out, RUNNING gives them out again. Raises NotFound."""
         if self.status == self.DONE:
-            code, _ = self.store.pause_experiment(self.name, "its status is DONE")
+            code, _ = self.store.pause_experiment(self.name, person.user())
         else:
             code, _ = self.store.activate_experiment(self.name)
         if code == "missing":
