@@ -66,6 +66,7 @@ class JobRow:
     node: str = ""
     slot: str = ""
     gpus: str = ""  #: "0" or "0,1"; "" for none
+    mates: tuple[str, ...] = ()  #: the other slots that run it, or ran it last, where it wants several
     created_at: float = 0.0
     started_at: float = 0.0
     ended_at: float = 0.0
@@ -150,6 +151,19 @@ class Drain:
     stop_at: float = 0.0  #: when what still runs is asked to stop
 
 
+@dataclass(frozen=True)
+class Hold:
+    """For which job a slot is kept idle: it will run on `wanted` slots of the node, of which `held` wait for it.
+
+    `wanted` is 0 where the slot is of no use to it, but may not begin what has a worse priority.
+    """
+
+    experiment: str
+    index: int
+    held: int
+    wanted: int
+
+
 @dataclass
 class SlotRow:
     """One line of `exs workers`."""
@@ -177,7 +191,13 @@ class SlotRow:
     idle_exit: float = 0.0  #: seconds without a job after which its worker leaves
     max_jobs: int = 0  #: jobs after which its worker leaves
     drain: Drain | None = None
-    held_for: str = ""  #: NAME/17: the job of several slots for which it is held, "" for none
+    hold: Hold | None = None
+    leader: str = ""  #: the slot that runs its job on the GPU of this one too, "" for none
+
+    @property
+    def held_for(self) -> str:
+        """NAME/17: the job of several slots for which it is held, "" for none."""
+        return f"{self.hold.experiment}/{self.hold.index}" if self.hold else ""
 
     @property
     def lasting(self) -> str:

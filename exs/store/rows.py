@@ -11,7 +11,7 @@ from typing import Any
 
 from exs.errors import BrokenRecord
 from exs.model import Claim, JobState, Json, Mate
-from exs.rows import Drain, ExperimentRow, JobRow, PastAttempt, SlotRow
+from exs.rows import Drain, ExperimentRow, Hold, JobRow, PastAttempt, SlotRow
 from exs.store.records import loads, pairs, text
 from exs.store.shapes import resources_of
 
@@ -108,6 +108,14 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
     )
 
 
+def _mate_names(value: bytes | None) -> tuple[str, ...]:
+    """The same by name; none where that cannot be read."""
+    try:
+        return tuple(mate.slot for mate in _mates(value, "a job")) if value else ()
+    except BrokenRecord:
+        return ()
+
+
 def _mates(value: bytes, what: str) -> tuple[Mate, ...]:
     """The other slots that run a job. Raises BrokenRecord."""
     data = loads(value, f"slots of {what}") if value else []
@@ -153,6 +161,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         node=text(get(b"nd")),
         slot=text(get(b"worker_name")),
         gpus=text(get(b"gp")),
+        mates=_mate_names(get(b"sl")),
         created_at=_created(get(b"created_at")),
         started_at=iso_seconds(get(b"started_at")),
         ended_at=iso_seconds(get(b"ended_at")),
@@ -306,11 +315,12 @@ def slot_rows(now: float, replies: Iterable[Sequence[Any]]) -> list[SlotRow]:
 
 def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
     """One row of `workers.lua`."""
-    name, flat, queue, index, _, started, place, drained, hold, held = reply
+    name, flat, queue, index, _, started, place, drained, *hold = reply
     f = pairs(flat)
     drain = drain_from(text(place), drained) if place else None
     terms = _terms(f.get("exs_terms"))
     state = text(f.get("state"))
+    held_for, next_index, held, wanted = hold or (b"", b"", 0, 0)
     seen = max(0.0, now - iso_seconds(f.get("last_heartbeat")))
     return SlotRow(
         name=text(name),
@@ -336,7 +346,10 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         idle_exit=terms.get("idle_exit", 0.0),
         max_jobs=int(terms.get("max_jobs", 0)),
         drain=drain,
-        held_for=f"{experiment_of(text(hold))}/{whole(held)}" if hold and state == "idle" else "",
+        hold=Hold(experiment_of(text(held_for)), whole(next_index), held, wanted)
+        if held_for and state == "idle"
+        else None,
+        leader=text(f.get("exs_lead")),
     )
 
 

@@ -10,6 +10,7 @@ no worker   nobody is there
 unfit       no slot that is there could ever run it
 drained     those that could are drained
 suspended   `rq suspend`
+held 2/4    slots of a node are held for the job that is next, 2 of the 4 that it wants
 soon        a slot that could is idle, and about to take it
 busy        those that could have jobs
 """
@@ -36,6 +37,7 @@ class Waits:
         self._open = [slot for slot in self._live if slot.drain is None]
         self._awake = [slot for slot in self._open if slot.state != "suspended"]
         self._idle = [slot for slot in self._awake if slot.state == "idle" and not slot.held_for]
+        self._holds = {slot.hold.experiment: slot.hold for slot in self._awake if slot.hold and slot.hold.wanted}
         self._choosy = any(slot.only for slot in slots)
         self._known: dict[tuple[Resources, str, str], str] = {}
         self._nodes: dict[str, list[SlotRow]] = {}
@@ -73,6 +75,9 @@ class Waits:
             return "no worker"
         if needs is None:
             return "unfit"
+        hold = self._holds.get(row.name)
+        if hold is not None and any(one.gpus == hold.wanted for one in needs.alternatives):
+            return f"held {hold.held}/{hold.wanted}"
         key = (needs, row.pool, row.name if self._choosy else "")
         if key not in self._known:
             self._known[key] = self._word(*key)

@@ -71,6 +71,7 @@ class JobPage:
             label = "commands" if len(lines) > 1 else "command"
             yield "" if number else label, safe(f"{name}: {line}" if len(lines) > 1 else line)
         yield "where", where(row, self.now)
+        yield "slots", safe(", ".join((f"{row.slot} (leads)", *row.mates))) if row.mates and row.state in HELD else ""
         yield "pushed", _moment(row.created_at, self.now)
         yield "started", _moment(row.started_at, self.now)
         yield "ended", _moment(row.ended_at, self.now)

@@ -6,6 +6,7 @@ Times are ISO 8601 in UTC or null, lengths of time are seconds, states are names
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from exs.model import JobState, Json, Params
 from exs.rows import Drain, ExperimentRow, JobRow, Metric, PastAttempt, SlotRow, UnusedGpu
@@ -33,6 +34,7 @@ def job(row: JobRow, now: float) -> dict[str, Json]:
         "node": row.node or None,
         "slot": row.slot or None,
         "gpus": row.gpus.split(",") if row.gpus else [],
+        "mates": list(row.mates),
         "seconds": round(run_time(row, now), 3) if row.started_at else None,
         "created_at": iso(row.created_at),
         "started_at": iso(row.started_at),
@@ -151,6 +153,8 @@ def slot(row: SlotRow, now: float) -> dict[str, Json]:
         "idle_exit": row.idle_exit or None,
         "max_jobs": row.max_jobs or None,
         "drain": None if row.drain is None else drain(row.drain),
+        "leader": row.leader or None,
+        "hold": None if row.hold is None else asdict(row.hold),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exs.model import Json
-from exs.rows import Drain, SlotRow, UnusedGpu
+from exs.rows import Drain, Hold, SlotRow, UnusedGpu
 from exs.view import records
 from exs.view.experiments import unused_lines, workers_line
 from exs.view.screen import Screen
@@ -81,10 +81,12 @@ class SlotTable:
 
     def _note(self, row: SlotRow) -> str:
         notes = [f"no contact {duration(row.seen_ago)}"] if row.seen_ago > self.quiet else []
+        if row.hold is not None:
+            notes.append(hold_line(row.hold))
+        if row.leader:
+            notes.append(f"with {safe(row.leader)}")
         if row.drain is not None:
             notes.append(drain_line(row.drain, self.now))
-        if row.held_for:
-            notes.append(f"held for {safe(row.held_for)}")
         if row.until:
             notes.append(f"until {clock_of_day(row.until, self.now)}")
         if row.max_jobs:
@@ -92,6 +94,12 @@ class SlotTable:
         if row.idle_exit:
             notes.append(f"leaves when idle for {duration(row.idle_exit)}")
         return ", ".join(notes)
+
+
+def hold_line(hold: Hold) -> str:
+    """For whom a slot is kept, and how far its set has come: `held for x/3, 2 of 4`."""
+    whom = f"held for {safe(hold.experiment)}/{hold.index}"
+    return f"{whom}, {hold.held} of {hold.wanted}" if hold.wanted else whom
 
 
 def drain_line(drain: Drain, now: float) -> str:

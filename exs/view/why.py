@@ -86,6 +86,9 @@ def _sentence(why: Why) -> str:
     job, row = why.job, why.experiment
     assert job is not None
     by = f" by {safe(row.paused_by)}" if row.paused_by else ""
+    if why.word.startswith("held "):
+        held, wanted = why.word.removeprefix("held ").split("/")
+        return f"{held} of the {wanted} slots that it wants are held for it, the others have jobs"
     sentences = {
         "pull": "only next_job() and exs pull take it",
         "archived": "its experiment is archived",

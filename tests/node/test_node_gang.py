@@ -67,6 +67,9 @@ def test_it_has_all_gpus_and_everybody_says_so(fleet: Fleet, three: tuple[Node, 
     assert seen.devices == ",".join(devices)
     assert [(slot.state, slot.job) for slot in slots(fleet).values()] == [("busy", row.id)] * 3
     push(fleet, jobs=2, name="small", wants=1)
+    lines = fleet.exs("workers").splitlines()
+    assert sum("wide/0" in line for line in lines) == 3 and sum(f"with {row.slot}" in line for line in lines) == 2
+    assert f"{row.slot} (leads), " in fleet.exs("show", "wide/0")
     go.touch()
     assert fleet.wait_state(row.id, S.DONE).attempts == 1
     assert {one.state for one in fleet.wait_all("small")} == {S.DONE}
@@ -97,6 +100,23 @@ def test_several_of_different_sizes_end(fleet: Fleet) -> None:
     for number in range(7):
         assert {row.state for row in fleet.wait_all(f"e{number}", 60)} == {S.DONE}
     nobody_shared(fleet)
+    fleet.check()
+
+
+def test_while_slots_are_held_everybody_says_for_whom(fleet: Fleet, three: tuple[Node, list[str]]) -> None:
+    go = fleet.root / "go"
+    (small,) = push(fleet, "until", go, name="small", wants=1)
+    fleet.wait_running(small)
+    (job,) = push(fleet)
+    fleet.wait(lambda: fleet.exs("workers").count("held for wide/0, 2 of 3") == 2, "two slots that are held")
+    assert "held 2/3" in fleet.exs("list", EXS_LEASE="60")
+    assert "held 2/3" in fleet.exs("list", "-t", "wide", EXS_LEASE="60")
+    said = fleet.exs("why", "wide/0", EXS_LEASE="60")
+    assert "2 of the 3 slots that it wants are held for it" in said and "held for wide/0" in said
+    held = [slot for slot in fleet.json("workers")["workers"] if slot["hold"]]
+    assert [slot["hold"] for slot in held] == [{"experiment": "wide", "index": 0, "held": 2, "wanted": 3}] * 2
+    go.touch()
+    assert fleet.wait_state(job, S.DONE).attempts == 1
     fleet.check()
 
 

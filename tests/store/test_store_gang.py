@@ -6,8 +6,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+import redis
+from rq import Worker
 
 from exs.model import Claim, Fenced, Following, JobState, Resources
+from exs.rows import Hold
 from exs.store import keys
 from exs.store.push import new_id
 from store.actors import CANCELED, CRASHED, DONE, Lab, Slot
@@ -367,6 +370,46 @@ class TestEnd:
         again = slots[2].must_claim()
         assert again.job == claim.job and again.number == 2
         assert {mate.slot for mate in again.mates} == {"n:gpu0", "n:gpu1"}
+
+
+class TestSeen:
+    def test_for_whom_slots_are_held(self, lab: Lab) -> None:
+        slots = node(lab, 4)
+        lab.push(0, name="first")
+        slots[3].must_claim()
+        lab.push(0, 1, name="wide", resources=wide(4))
+        lab.push(0, name="small", resources=wide(1))
+        lab.store.cancel(lab.ids("wide")[:1])
+        for slot in slots[:2]:
+            assert ask(slot) is None
+        rows = {row.name: row for row in lab.store.workers()}
+        assert [rows[f"n:gpu{i}"].hold for i in range(4)] == [Hold("wide", 1, 2, 4)] * 2 + [None] * 2
+        assert {row.state for row in rows.values()} >= {"busy", "idle"}
+        why = lab.store.why("wide")
+        assert why.word == "held 2/4"
+        assert {v.slot.name: v.text for v in why.verdicts if v.kind == "held"} == dict.fromkeys(
+            ("n:gpu0", "n:gpu1"), "held for wide/1"
+        )
+        assert lab.store.why("small").word == "busy"
+
+    def test_who_runs_on_whose_gpu(self, lab: Lab) -> None:
+        slots = node(lab, 2)
+        lab.push(0, resources=wide(2))
+        ask(slots[1])
+        claim = slots[0].must_claim()
+        rows = {row.name: row for row in lab.store.workers()}
+        assert [(rows[f"n:gpu{i}"].state, rows[f"n:gpu{i}"].job, rows[f"n:gpu{i}"].leader) for i in range(2)] == [
+            ("busy", claim.job, ""), ("busy", claim.job, "n:gpu0"),
+        ]  # fmt: skip
+        assert lab.store.job(claim.job).mates == ("n:gpu1",)
+        lab.store.follow(slots[1].offer)
+        states = {found.name: found.get_state() for found in Worker.all(connection=redis_of(lab))}
+        assert states == {"n:gpu0": "busy", "n:gpu1": "busy"}
+
+
+def redis_of(lab: Lab) -> redis.Redis:
+    """A connection as RQ's tools have it."""
+    return redis.Redis(connection_pool=redis.ConnectionPool.from_url(lab.store.url))
 
 
 class TestBackfill:

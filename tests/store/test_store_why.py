@@ -161,7 +161,7 @@ def test_slots_that_are_held_for_a_job_of_several_say_for_which(lab: Lab) -> Non
         "gpu01:gpu2": ("held", "held for wide/0"),
     }
     wide = lab.store.why("wide")
-    assert (wide.word, wide.estimate, wide.unsure) == ("busy", None, "it needs several slots of one node at a time")
+    assert (wide.word, wide.estimate, wide.unsure) == ("held 1/3", None, "it needs several slots of one node at a time")
     assert first.index == 0
 
 

@@ -1,9 +1,10 @@
---@ time drained
+--@ time drained hold
 -- workers(cursor, count) -> {now_ms, next cursor or '0', {worker, flat fields, experiment, index, queues of ours, started_at of its job, what
---   is drained, its drain as JSON, queue for a job of which it is held, index of that job}, ...}: '' for what there is none of.
+--   is drained, its drain as JSON, hold ...}, ...}: '' for what there is none of.
 -- About `count` of the registered workers, some perhaps twice; only a stock RQ worker has queues of ours, a slot listens on pools.
--- Writes nothing.
--- keys read: rq:workers rq:worker rq:job rq:queue exs:queues exs:drained
+-- hold, of a slot that is held for a job of several: the queue, the index of its next job, slots held, slots wanted; 0 of 0 where
+-- it only may not begin what is worse (lib/backfill.lua). Writes nothing.
+-- keys read: rq:workers rq:worker rq:job rq:queue exs:queues exs:drained exs:hold
 local page = redis.call('SSCAN', RQ_WORKERS, ARGV[1], 'COUNT', ARGV[2])
 local now = now_ms()
 local rows = {now, page[1]}
@@ -15,6 +16,15 @@ local function ours(f)
   end
   return table.concat(found, ',')
 end
+local function hold_as_row(f)
+  local queue = f.exs_hold
+  if not queue then return end
+  local hold = hold_of(f.exs_node or '')
+  local id = redis.pcall('LINDEX', RQ_QUEUE .. queue, 0)
+  local ix = type(id) == 'string' and redis.pcall('HGET', RQ_JOB .. id, 'ix')
+  local mine = hold and hold.queue == queue
+  return queue, type(ix) == 'string' and ix or '', mine and held_now(hold, now) or 0, mine and tonumber(hold.k) or 0
+end
 for _, key in ipairs(page[2]) do
   local fields = redis.pcall('HGETALL', key)
   if not fields.err and #fields > 0 then
@@ -24,10 +34,8 @@ for _, key in ipairs(page[2]) do
     local slot = string.sub(key, #RQ_WORKER + 1)
     local d, place
     if any then d, place = drained(slot, f.exs_node or '', now) end
-    local head = f.exs_hold and redis.pcall('LINDEX', RQ_QUEUE .. f.exs_hold, 0)
-    local held = type(head) == 'string' and redis.pcall('HGET', RQ_JOB .. head, 'ix')
     rows[#rows + 1] = {slot, fields, job[1] or '', job[2] or '', ours(f), job[3] or '', place or '', d and cjson.encode(d) or '',
-      type(held) == 'string' and f.exs_hold or '', type(held) == 'string' and held or ''}
+      hold_as_row(f)}
   end
 end
 return rows

@@ -6,8 +6,8 @@ local function announce(me, queues, heard, at)
   local worker = RQ_WORKER .. me.slot
   redis.call('HSET', worker, 'last_heartbeat', at)
   if not queues then
-    redis.call('HSET', worker, 'queues', me.pools, 'exs_node', me.node, 'exs_boot', me.boot, 'exs_gpus', me.devices, 'exs_memory', me.memory,
-      'exs_only', me.only)
+    redis.call('HSET', worker, 'queues', me.pools, 'exs_node', me.node, 'exs_boot', me.boot, 'exs_gpus', me.devices, 'exs_memory',
+      me.devices == '' and '0' or me.memory, 'exs_only', me.only)
     redis.call('SADD', RQ_WORKERS, worker)
     for pool in string.gmatch(me.pools, '[^,]+') do redis.call('SADD', RQ_WORKERS .. ':' .. pool, worker) end
     if me.devices ~= '' then redis.call('SADD', NODE_SLOTS .. me.node, me.slot) end

@@ -1,5 +1,8 @@
 --@ shape drained
 -- Which slots of a node may run a job together, see lib/gang.lua.
+-- An idle slot is noted as heard at least so often, ms, however short the lease (lib/present.lua).
+local HEARD = 30000
+
 -- The slots of a node that have a GPU and were heard lately: {name, devices, memory, only, pools, idle, pid, lock}.
 local function slots_with_gpus(me)
   local key, found = NODE_SLOTS .. me.node, {}
@@ -13,7 +16,7 @@ local function slots_with_gpus(me)
         lock = ''}
     elseif w.err or not w[1] then
       redis.call('SREM', key, name)
-    elseif w[5] == me.boot and me.now - ms_of(w[8]) < 2 * me.lease and not (me.drains and drained(name, me.node, me.now)) then
+    elseif w[5] == me.boot and me.now - ms_of(w[8]) < math.max(2 * me.lease, HEARD) and not (me.drains and drained(name, me.node, me.now)) then
       found[#found + 1] = {name = name, devices = w[1], memory = w[2] or '0', only = w[3] or '', pools = w[4] or '',
         idle = not w[6] and not w[7], pid = w[9] or '0', lock = w[10], offer = w[11]}
     end
