@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TYPE_CHECKING
+
 import click
 
 from exs.cli.output import forms, show
-from exs.cli.session import open_store
+from exs.cli.session import note, open_store
 from exs.model import DEFAULT_POOL
+
+if TYPE_CHECKING:
+    from exs.store.store import Store
 
 
 @click.command("queue")
@@ -22,4 +28,17 @@ def command(pool: str, form: str | None) -> None:
     """
     from exs.view.queue import QueueTable
 
-    show(QueueTable(open_store().queue(pool)), form)
+    store = open_store()
+    found = store.queue(pool)
+    show(QueueTable(found), form)
+    if form is None and not found.rows:
+        _note_others(store, pool)
+
+
+def _note_others(store: Store, pool: str) -> None:
+    """Where else something waits or runs, for who looks at an empty queue."""
+    from exs.view.experiments import active
+
+    others = Counter(row.pool for row in store.experiments() if active(row) and row.kind == "run" and row.pool != pool)
+    for name, number in sorted(others.items()):
+        note(f"{number} in another pool: exs queue --pool {name}")

@@ -180,6 +180,8 @@ def _refusal(code: str, what: str, found: Sequence[str]) -> InputError:
         return NotFound(
             f"{what}: there is no experiment or job {found[0][:80]!r}.", "exs queue and exs list show them."
         )
+    if code == "pull":
+        return InputError(f"{what}: {found[0]} is a pull experiment, which stands in the queue of no pool.")
     if code == "kinds":
         return InputError(
             f"{what}: one is an experiment and the other a job.", "Name two experiments, or two jobs of one."

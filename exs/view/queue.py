@@ -81,7 +81,7 @@ def _state(row: QueueRow) -> str:
 # ------------------------------------------------------------------ what an update did
 
 _PLACES = {"ahead-of": "ahead of", "behind-of": "behind", "to-top": "ahead of"}
-_WORDS = {"resource-pool": "pool", "max-slots": "at most"}
+_WORDS = {"resource-pool": "pool", "max-slots": "jobs at a time"}
 
 
 def changed(change: Change) -> str:
@@ -141,7 +141,7 @@ def _placed(change: Change) -> str:
 def _spelled(operation: str, value: str) -> str:
     if operation != "max-slots":
         return value
-    return "any number at a time" if not value else f"{value} at a time"
+    return value or "any number"
 
 
 def _notes(change: Change) -> Iterator[str]:

@@ -85,7 +85,8 @@ def test_an_id_stands_for_a_name_in_every_verb(exs: Exs, two: Lab) -> None:
 
 def test_the_queue_of_another_pool(exs: Exs, lab: Lab) -> None:
     lab.push("apart", pool="a100")
-    assert rows(exs("queue")) == []
+    out, err = exs.both("queue")
+    assert rows(out) == [] and err == "1 in another pool: exs queue --pool a100\n"
     assert [row[3] for row in rows(exs("queue", "--pool", "a100"))] == ["apart"]
     assert exs("job", "list", "--resource-pool", "a100") == exs("queue", "--pool", "a100")
     _, err = exs.both("queue", "--pool", "a1OO", code=2)
@@ -101,7 +102,7 @@ def test_update_says_what_it_changed_and_what_was_so_already(exs: Exs, two: Lab)
     assert exs("update", second, "--behind-of", "first_job") == "second_job: behind first_job, priority 42 -> 10\n"
     assert exs("update", "last", "--to-top") == "second_job: ahead of first_job\n"
     assert exs("update", "last", "--to-top") == "second_job: first already\n"
-    assert exs("update", first, "--max-slots", "2") == "first_job: at most any number at a time -> 2 at a time\n"
+    assert exs("update", first, "--max-slots", "2") == "first_job: jobs at a time any number -> 2\n"
     assert exs("update", first, "--resource-pool", "a100") == (
         "first_job: pool default -> a100; no worker serves a100 yet\n"
     )

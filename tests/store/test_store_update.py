@@ -10,7 +10,7 @@ from exs.errors import InputError, NotFound
 from exs.model import Resources, Update
 from exs.store import keys
 from exs.store.order import MOST_UPDATES
-from store.actors import Lab
+from store.actors import ME, Lab
 
 LANE = 2**38
 
@@ -204,6 +204,15 @@ class TestPool:
         assert lab.store.queue().rows == ()
         with pytest.raises(NotFound, match="no pool 'a1OO'"):
             lab.store.queue("a1OO")
+
+
+def test_a_pull_experiment_has_a_priority_but_no_place(three: Lab) -> None:
+    three.store.add_experiment("mine", ME)
+    for operation, value in (("resource-pool", "a100"), ("to-top", ""), ("ahead-of", "a")):
+        with pytest.raises(InputError, match="mine is a pull experiment"):
+            update(three, "mine", operation, value)
+    assert update(three, "mine", "priority", "7") == "42 7"
+    assert order(three) == ["a", "b", "c"]
 
 
 class TestSlots:

@@ -7,7 +7,7 @@
 -- operations: priority N | weight F | resource-pool P | max-slots N or '' | ahead-of WORD | behind-of WORD | to-top, the last
 --   three also for jobs, inside their experiment
 -- keys: exs:exp exs:ids exs:last exs:order exs:position exs:pool exs:experiments exs:jobs rq:job rq:queue and those of sync
--- codes: missing word | pull word (no pool has it) | scheduler pool | elsewhere word pool other pool | slots N needed | kinds
+-- codes: missing word | pull word (no pool has it) | scheduler pool | elsewhere word pool other pool | slots N needed | pull name | kinds
 --   | apart name other | whole
 local changes = {}
 for i = 1, #ARGV, 3 do

@@ -55,6 +55,9 @@ local function planned(word, operation, value)
   if not name then return nil, {'missing', word} end
   local change = {name = name, operation = operation, value = value}
   local pool = pool_of(name)
+  if (PLACES[operation] or operation == 'resource-pool') and redis.call('HGET', EXPERIMENT .. name, 'kind') == 'pull' then
+    return nil, {'pull', name}
+  end
   if operation == 'resource-pool' then
     if redis.call('HGET', EXPERIMENT .. name, 'kind') == 'pull' then return nil, {'pull', name} end
     pool_to_be[name] = value
