@@ -12,6 +12,7 @@ import pytest
 from exs.model import JobState, Resources, Update
 from exs.store import keys
 from store.actors import Lab, Slot
+from store.test_store_gang import registered
 
 S = JobState
 
@@ -276,3 +277,63 @@ def test_whatever_happens_the_best_placed_run_and_nobody_is_stopped_for_nothing(
         wait = [order.index(name) for name, row in rows.items() if row.counts[S.QUEUED]]
         assert not wait or (len(run) == 6 and max(run) <= min(wait))
     assert lab.store.audit() == []
+
+
+class TestGangs:
+    """A job of k GPUs needs k slots of one node."""
+
+    @pytest.fixture
+    def nodes(self, lab: Lab) -> dict[str, list[Slot]]:
+        """Two nodes of three slots, all busy: on `a` with jobs that stand last, on `b` with others."""
+        found = {}
+        lab.store.set_pool("default", preemption=False)
+        for name, priority in (("a", 70), ("b", 60)):
+            lab.push(*range(3), name=f"late-{name}", priority=priority, resources=Resources(gpus=1))
+            found[name] = [registered(lab, lab.slot(f"{name}:gpu{i}", node=name, gpus=(str(i),))) for i in range(3)]
+            for slot in found[name]:
+                slot.must_claim()
+        lab.store.set_pool("default", preemption=True)
+        return found
+
+    def test_no_more_is_stopped_than_it_needs_of_one_node(self, lab: Lab, nodes: dict[str, list[Slot]]) -> None:
+        lab.push(1, name="wide", priority=1, resources=Resources(gpus=2))
+        assert asked(nodes["a"]) == {"late-a/1", "late-a/2"}
+        assert asked(nodes["b"]) == set()
+        told = [slot for slot in nodes["a"] if slot.renew()[1] == "preempt"]
+        for slot in told:
+            slot.release()
+            slot.held = None
+            lab.reap()
+        claims = [slot.claim() for slot in told]
+        assert [claim.experiment for claim in claims if claim] == ["wide"]
+        lab.reap()
+        assert asked(nodes["a"][:1]) == asked(nodes["b"]) == set()
+        assert lab.store.audit() == []
+
+    def test_the_node_where_least_has_to_be_stopped(self, lab: Lab, nodes: dict[str, list[Slot]]) -> None:
+        nodes["b"][0].finish()
+        assert nodes["b"][0].claim() is None
+        lab.reap()  # the last for a while
+        lab.push(1, name="wide", priority=1, resources=Resources(gpus=2))
+        assert asked(nodes["a"]) == set()
+        assert asked(nodes["b"][1:]) == {"late-b/2"}
+
+    def test_none_where_no_node_has_enough(self, lab: Lab, nodes: dict[str, list[Slot]]) -> None:
+        lab.push(1, name="wide", priority=1, resources=Resources(gpus=4))
+        lab.push(1, name="better", priority=65, resources=Resources(gpus=2))
+        assert asked(nodes["a"]) == {"late-a/1", "late-a/2"}
+        assert asked(nodes["b"]) == set()
+
+    def test_a_wide_job_that_is_stopped_makes_room_for_as_many(self, lab: Lab) -> None:
+        lab.push(1, name="wide", priority=90, resources=Resources(gpus=2))
+        pair = [registered(lab, lab.slot(f"c:gpu{i}", node="c", gpus=(str(i),))) for i in range(2)]
+        assert pair[0].claim() is None
+        assert pair[1].must_claim().experiment == "wide"
+        single = lab.slot("d:gpu0", node="d", gpus=("0",))
+        lab.push(1, name="late", priority=80)
+        single.must_claim()
+        lab.push(1, 2, name="first", priority=1, resources=Resources(gpus=1))
+        assert asked([pair[1]]) == {"wide/0"}
+        assert asked([single]) == set()
+        lab.push(3, name="first", priority=1, resources=Resources(gpus=1))
+        assert asked([single]) == {"late/0"}

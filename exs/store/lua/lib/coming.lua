@@ -14,8 +14,8 @@ local function coming_in(pool, now)
   for i = 1, flat.err and 0 or #flat, 2 do
     local slot = flat[i]
     local good, c = pcall(cjson.decode, flat[i + 1])
-    local w = redis.pcall('HMGET', RQ_WORKER .. slot, 'exs_at', 'current_job')
-    local at = not w.err and w[1] or ''
+    local w = redis.pcall('HMGET', RQ_WORKER .. slot, 'exs_at', 'current_job', 'exs_with')
+    local at = not w.err and (w[1] or w[3]) or ''
     if not good or type(c) ~= 'table' or not c.ms or at ~= '' and at ~= c.at or c.at == '' and now - c.ms > FREED then
       redis.call('HDEL', COMING .. pool, slot)
     else

@@ -65,7 +65,7 @@ local function refresh(name, quiet)
         fair = fair or shared
         set_ready(there[1], there[2], queue, score_of(order, shared and used, number_of(queue)))
         local left = quiet and 0 or wake(there[1], there[2], math.min(length, room) * slots_of(there[2]), name)
-        if left > 0 and preempts(there[1]) then pressed[there[1]] = true end
+        if (left > 0 or not quiet and slots_of(there[2]) > 1) and preempts(there[1]) then pressed[there[1]] = true end
       end
       room = math.max(room - length, 0)
     else

@@ -1,4 +1,4 @@
---@ time number shape share victims coming ask
+--@ time number shape slots share victims freenode coming ask
 -- Preemption: in a pool that is set so, jobs that run are stopped for ones that are better placed.
 -- Ready queues looked at per shape, and jobs stopped per call: about a millisecond. Each that has stopped calls for more.
 local HEADS, STOPPED = 50, 30
@@ -48,12 +48,30 @@ local function take_fitting(list, shape, order)
   end
 end
 
-local function stop_for(pool, victim, name, now)
+-- The slots of other GPUs that the job runs on come free with it.
+local function stop_for(pool, victim, name, now, coming)
   redis.call('HSET', RQ_JOB .. victim.id, 'pv', name)
   redis.call('HSET', EXPERIMENT .. victim.exp, 'preempted_by', name)
   expect(pool, victim.slot, {at = victim.at, ms = now, devices = victim.devices, memory = victim.memory, node = victim.node})
-  victim.noted = true
+  for i, mate in ipairs(victim.mates or {}) do
+    local c = {at = victim.at, ms = now, devices = victim.others[i], memory = victim.memory, node = victim.node}
+    expect(pool, mate, c)
+    coming[#coming + 1] = c
+  end
+  victim.noted, victim.taken = true, true
   ask(victim, 'preempt')
+end
+
+-- What has to be stopped for one job, which is nothing where a slot comes free for it; nil where nothing would help.
+local function stopped_for(pool, want, victims, coming)
+  if take_fitting(coming, want.shape) then return {} end
+  local victim = take_fitting(victims, want.shape, want.order)
+  if victim then return {victim} end
+  local k = slots_of(want.shape)
+  local node = k > 1 and best_node(pool, want, k, victims, coming)
+  if not node then return nil end
+  for _, one in ipairs(node.uses) do one.taken = true end
+  return node.stop
 end
 
 -- Stops as many jobs of a pool as those that wait before them can use: the worst placed first, each on a slot that fits.
@@ -67,13 +85,13 @@ local function relieve(pool)
   local coming, room, left = coming_in(pool, now), {}, STOPPED
   for _, want in ipairs(wants) do
     for _ = 1, wanted(want, room) do
-      local victim = not take_fitting(coming, want.shape) and take_fitting(victims, want.shape, want.order)
-      if victim == nil then break end
-      if victim then
-        stop_for(pool, victim, want.exp, now)
+      local chosen = stopped_for(pool, want, victims, coming)
+      if not chosen then break end
+      for _, victim in ipairs(chosen) do
+        stop_for(pool, victim, want.exp, now, coming)
         left = left - 1
-        if left == 0 then return end
       end
+      if left <= 0 then return end
     end
   end
 end
