@@ -92,6 +92,7 @@ class JobRow:
     metrics: Mapping[str, Json] = field(default_factory=dict)  #: last value of each, of as many as a record holds
     queue: str = ""  #: of its experiment, in which it waits when it waits
     why: str = ""  #: of one that waits, in a word
+    series: Mapping[str, Metric] = field(default_factory=dict)  #: what `Store.metrics` has, where it was asked
     history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
 
     @property

@@ -17,6 +17,7 @@ from exs.model import JobState
 from exs.rows import JobRow
 
 if TYPE_CHECKING:
+    from exs.store.store import Store
     from exs.view.fields import Field
 
 #: Finished experiments that `exs list` shows without -a.
@@ -49,7 +50,7 @@ RECENT = 20
     "chosen",
     multiple=True,
     metavar="FIELD",
-    help="Only this parameter, result or word of --json, such as status; repeatable.",
+    help="Only this parameter, result, metric (loss, loss.min) or word of --json, such as status; repeatable.",
 )
 @click.option(
     "-s", "--sort", "fields", multiple=True, metavar="FIELD", help="With -t: sort by a parameter, result, status, ..."
@@ -137,11 +138,26 @@ def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
     rows = [row for row in found if look.states.names(row)] if look.states else found
     if experiment.kind != "pull" and any(row.state is JobState.QUEUED for row in rows):
         Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
+    _add_series(store, rows, (*look.fields, *look.chosen))
     now = store.now()
     rows = _sorted(rows, _fields(rows, look.fields, "cannot sort by", now), look.decreasing)
     chosen = _fields(rows, look.chosen, "cannot show", now)
     table = JobTable(experiment, rows, now, look.everything, chosen)
     show(Paragraphs(table, rows, chosen) if look.paragraphs else table, form)
+
+
+def _add_series(store: Store, rows: list[JobRow], names: Sequence[str]) -> None:
+    """Ask for what is known of metrics where a field like `loss.min` is wanted: the rows have the last values alone."""
+    if not any("." in name for name in names):
+        return
+    from exs.view.columns import choose
+    from exs.view.fields import part_of_metric
+
+    choice = choose(rows)
+    if any(part_of_metric(choice, name) for name in names):
+        found = store.metrics([row.id for row in rows if row.metrics], points=False)
+        for row in rows:
+            row.series = found.get(row.id, {})
 
 
 def _fields(rows: list[JobRow], names: Sequence[str], what: str, now: float) -> list[Field]:

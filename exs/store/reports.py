@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from exs.errors import BrokenRecord
 from exs.model import Json, Told
@@ -26,10 +27,11 @@ class Reports(Base):
         """
         return Told(records.text(self._call("report", *_args(job, attempt, report))))
 
-    def metrics(self, jobs: Sequence[str]) -> dict[str, dict[str, Metric]]:
-        """Job -> name -> metric with its points, for jobs that have any; one round trip."""
-        pages = [jobs[at : at + _PAGE] for at in range(0, len(jobs), _PAGE)]
-        replies = self._call_many([("metrics", page) for page in pages]) if pages else []
+    def metrics(self, jobs: Sequence[str], points: bool = True) -> dict[str, dict[str, Metric]]:
+        """Job -> name -> metric, with its points if they are wanted, for jobs that have any; one round trip."""
+        size = _PAGE if points else _PAGE * 20
+        pages = [jobs[at : at + size] for at in range(0, len(jobs), size)]
+        replies = self._call_many([("metrics", ("1" if points else "", *page)) for page in pages]) if pages else []
         told = (one for reply in replies for one in reply)
         found = ((job, _metrics(*one)) for job, one in zip(jobs, told, strict=True))
         return {job: metrics for job, metrics in found if metrics}
@@ -38,7 +40,7 @@ class Reports(Base):
 def _metrics(told: Sequence[bytes], points: Sequence[bytes]) -> dict[str, Metric]:
     """The metrics of one job from `metrics.lua`; what cannot be read is left out (R12)."""
     found: dict[str, Metric] = {}
-    for field, summary, series in zip(told[::2], told[1::2], points, strict=False):
+    for field, summary, series in zip_longest(told[::2], told[1::2], points, fillvalue=b""):
         try:
             if name := records.text(field):
                 found[name] = _metric(name, records.loads(summary, "metric"), series)

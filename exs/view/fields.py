@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exs.model import Json
-from exs.rows import JobRow
+from exs.rows import JobRow, Metric
 from exs.view import records
 from exs.view.columns import Choice, cells, choose, results_of
 from exs.view.render import Listing
@@ -52,7 +52,8 @@ class Field:
 def field(rows: Sequence[JobRow], choice: Choice, name: str, now: float) -> Field | None:
     """The field that `name` means: a result or parameter of some row, else what every job has; None if nothing does.
 
-    `result.NAME`, `metric.NAME`, `param.NAME` and `hyperparameter.NAME` say which of two is meant.
+    `result.NAME`, `metric.NAME`, `param.NAME` and `hyperparameter.NAME` say which of two is meant; `NAME.min`, `max`,
+    `first`, `last`, `count` and `step` are of a metric.
     """
     params = {*choice.params, *choice.constants}
     if name in choice.results or name in params:
@@ -61,11 +62,34 @@ def field(rows: Sequence[JobRow], choice: Choice, name: str, now: float) -> Fiel
     kind, _, rest = name.partition(".")
     if kind in _KINDS and rest in (choice.results if _KINDS[kind] else params):
         return _of(rest, name, _KINDS[kind])
+    if part := part_of_metric(choice, name):
+        return Field(name, part[0], _PARTS[part[1]](part[0]))
     key = _SAME.get(name, name)
     first = records.job(rows[0], now) if rows else {}
     if key in first and key not in ("params", "result", "metrics"):
         return Field(name, key, lambda row: records.job(row, now)[key])
     return None
+
+
+def part_of_metric(choice: Choice, name: str) -> tuple[str, str] | None:
+    """The metric and the part of it that a name like `loss.min` means; `JobRow.series` has it, where it was asked."""
+    metric, _, part = name.rpartition(".")
+    return (metric, part) if part in _PARTS and metric in choice.results else None
+
+
+def _value(metric: str, find: Callable[[Metric], Json]) -> Callable[[JobRow], Json]:
+    return lambda row: find(row.series[metric]) if metric in row.series else None
+
+
+#: What can be asked of a metric.
+_PARTS: dict[str, Callable[[str], Callable[[JobRow], Json]]] = {
+    "last": lambda name: _value(name, lambda metric: metric.last[1]),
+    "first": lambda name: _value(name, lambda metric: metric.first[1]),
+    "min": lambda name: _value(name, lambda metric: metric.lowest[1] if metric.lowest else None),
+    "max": lambda name: _value(name, lambda metric: metric.highest[1] if metric.highest else None),
+    "count": lambda name: _value(name, lambda metric: metric.count),
+    "step": lambda name: _value(name, lambda metric: metric.last[0]),
+}
 
 
 def known(choice: Choice) -> list[str]:

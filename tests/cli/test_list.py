@@ -4,7 +4,7 @@ import csv
 import io
 
 from cli.lab import Exs, Lab
-from exs.model import Failure, JobState
+from exs.model import Claim, Failure, JobState
 
 S = JobState
 
@@ -114,3 +114,34 @@ def test_a_reader_that_has_seen_enough_ends_the_list_quietly(exs: Exs, lab: Lab)
 def test_a_direction_without_a_field_is_refused(exs: Exs, lab: Lab) -> None:
     lab.push()
     assert "give --sort FIELD" in exs.both("list", "-t", "resnet", "-d", code=2)[1]
+
+
+def told(lab: Lab, claim: Claim, *values: float) -> None:
+    """What a slot tells of the metrics `loss` and `acc` of a job that runs."""
+    points = [(step, value) for step, value in enumerate(values, 1)]
+    ends = {"first": points[0], "last": points[-1], "min": (1, min(values)), "max": (1, max(values))}
+    text = "".join(f"{step} {value}\n" for step, value in points)
+    metrics = {"loss": [{"n": len(values), "every": 1, **ends}, 0, text], "acc": [{"n": 1, "every": 1, **ends}, 0, ""]}
+    last = {"loss": values[-1], "acc": 0.5}
+    lab.store.report(claim.job, claim.attempt, {"whole": True, "metrics": metrics, "last": last, "progress": 0.5})
+
+
+def test_the_last_values_of_metrics_are_columns_and_their_parts_are_fields(exs: Exs, lab: Lab) -> None:
+    lab.push(jobs=3)
+    first, second = lab.claim("gpu01"), lab.claim("gpu02")
+    told(lab, first, 4.0, 1.0, 3.0)
+    told(lab, second, 7.0, 2.0)
+    lab.end(second, node="gpu02", result={"acc": 0.9})
+    table = exs("list", "-t", "resnet")
+    assert "loss" in table and "3.0" in table and "2.0" in table
+    assert "0.9" in table and "0.5" in table  # a result stands before a metric of its name
+    fields = [word for part in ("loss", "loss.min", "loss.max", "loss.count") for word in ("-f", part)]
+    shown = exs("list", "-t", "resnet", *fields, "-s", "loss.min", "-d")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines() if line.startswith("|")]
+    rows = [row for row in rows if not row[0].startswith("-")]
+    assert rows[0] == ["loss", "loss.min", "loss.max", "loss.count"]
+    assert rows[1:] == [["2.0", "2.0", "7.0", "2"], ["3.0", "1.0", "4.0", "3"], ["", "", "", ""]]
+    assert "no job has such a parameter or result" in exs.both("list", "-t", "resnet", "-f", "loss.median", code=2)[1]
+    found = exs.json("list", "-t", "resnet")["jobs"]
+    assert [row["metrics"] for row in found] == [{"loss": 3.0, "acc": 0.5}, {"loss": 2.0, "acc": 0.5}, {}]
+    assert [row["progress"] for row in found] == [0.5, 0.5, None]
