@@ -16,8 +16,8 @@ from exs.store.rows import weight, whole
 
 #: Experiments per script call: about 2 ms of Redis.
 _LOOKED = 100
-#: Operations of one update, which is one script: about 5 ms of Redis.
-MOST_UPDATES = 200
+#: Operations of one update, which is one script: about 2 ms of Redis, more where jobs are moved inside a long queue.
+MOST_UPDATES = 100
 _PLACES = ("ahead-of", "behind-of", "to-top")
 
 

@@ -245,7 +245,10 @@ def _started(program: str, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", program, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def test_many_processes_lose_nothing_and_run_nothing_twice(lab: Lab, queue_url: str) -> None:
+@pytest.mark.parametrize("preemption", [False, True])
+def test_many_processes_lose_nothing_and_run_nothing_twice(lab: Lab, queue_url: str, preemption: bool) -> None:
+    for pool in POOLS:
+        lab.store.set_pool(pool, preemption=preemption)
     for name in NAMES:
         lab.push(*range(30), name=name)
         lab.push(*range(30, 40), name=name, resources=Resources(gpus=1))
