@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exs.model import JobState, Resources, Update
+from exs.model import JobState, Resources, Scheduler, Update
 from exs.store import keys
 from store.actors import Lab, Slot
 from store.test_store_gang import registered
@@ -337,3 +337,47 @@ class TestGangs:
         assert asked([single]) == set()
         lab.push(3, name="first", priority=1, resources=Resources(gpus=1))
         assert asked([single]) == {"late/0"}
+
+
+class TestFairShare:
+    """In a fair-share pool who has most gives."""
+
+    @pytest.fixture(autouse=True)
+    def fair(self, lab: Lab) -> None:
+        lab.store.set_pool("default", scheduler=Scheduler.FAIR_SHARE)
+
+    def test_who_came_late_gets_its_share_at_once_and_no_more(self, lab: Lab) -> None:
+        lab.push(*range(100), name="big")
+        slots = fleet(lab, 8)
+        lab.push(*range(100), name="late")
+        for _ in range(3):
+            obey(slots)
+            lab.reap()
+        assert Counter(slot.held.experiment for slot in slots if slot.held) == {"big": 4, "late": 4}
+        assert asked(slots) == set()
+        assert lab.store.audit() == []
+
+    def test_who_has_nothing_gets_one_from_who_has_two(self, lab: Lab) -> None:
+        lab.push(*range(10_000), name="big")
+        slots = fleet(lab, 2)
+        lab.push(1, name="small")
+        lab.push(1, name="smaller")
+        obey(slots)
+        lab.reap()
+        assert Counter(slot.held.experiment for slot in slots if slot.held) == {"big": 1, "small": 1}
+        assert asked(slots) == set()
+
+    def test_who_may_not_be_stopped_gives_nothing(self, lab: Lab) -> None:
+        lab.push(*range(100), name="kept", preemptible=False)
+        slots = fleet(lab, 4)
+        lab.push(*range(100), name="late")
+        assert asked(slots) == set()
+
+    def test_weights_say_who_has_most(self, lab: Lab) -> None:
+        lab.push(*range(100), name="heavy", weight=3.0)
+        slots = fleet(lab, 8)
+        lab.push(*range(100), name="light")
+        obey(slots)
+        lab.reap()
+        assert Counter(slot.held.experiment for slot in slots if slot.held) == {"heavy": 6, "light": 2}
+        assert asked(slots) == set()

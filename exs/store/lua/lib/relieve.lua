@@ -1,4 +1,4 @@
---@ time number shape slots share victims freenode coming ask
+--@ time number shape slots share victims freenode evenly coming ask
 -- Preemption: in a pool that is set so, jobs that run are stopped for ones that are better placed.
 -- Ready queues looked at per shape, and jobs stopped per call: about a millisecond. Each that has stopped calls for more.
 local HEADS, STOPPED = 50, 30
@@ -76,10 +76,13 @@ end
 
 -- Stops as many jobs of a pool as those that wait before them can use: the worst placed first, each on a slot that fits.
 local function relieve(pool)
-  if shares_fairly(pool) or redis.call('EXISTS', RQ_SUSPENDED) == 1 then return end
-  local wants = wanting(pool)
+  local wants = redis.call('EXISTS', RQ_SUSPENDED) == 0 and wanting(pool) or {}
   if not wants[1] then return end
   local now = now_ms()
+  if shares_fairly(pool) then
+    local coming = coming_in(pool, now)
+    return even_out(pool, wants, coming, now, STOPPED, take_fitting, function(job, name) stop_for(pool, job, name, now, coming) end)
+  end
   local victims = victims_behind(pool, wants[1].order, now)
   if not victims.more() then return end -- nothing that runs stands behind what waits, as it should be
   local coming, room, left = coming_in(pool, now), {}, STOPPED
