@@ -128,6 +128,16 @@ def test_beside_one_that_does_not_wait_is_first(lab: Lab, started: str) -> None:
     assert lab.store.audit() == []
 
 
+def test_of_two_that_run_the_one_that_stood_first_is_not_stopped(lab: Lab) -> None:
+    lab.store.set_pool("default", preemption=True)
+    lab.push(*range(4))
+    move(lab, 3, "to-top")
+    first, second = lab.slot("s1", node="n"), lab.slot("s2", node="n")
+    assert (first.must_claim().index, second.must_claim().index) == (3, 0)
+    lab.push(1, name="urgent", priority=1)
+    assert (first.renew()[1], second.renew()[1]) == ("", "preempt")
+
+
 def test_a_job_has_a_place_and_nothing_else(lab: Lab) -> None:
     lab.push(0, 1)
     lab.push(0, 1, name="other")

@@ -9,9 +9,9 @@ local function running_of(name, order)
     local members = redis.pcall('ZRANGE', RQ_WIP .. queue, 0, RUNNING_SEEN - 1)
     for _, member in ipairs(members.err and {} or members) do
       local id, attempt = string.match(member, '^([^:]*):(.*)$')
-      local j = redis.pcall('HMGET', RQ_JOB .. (id or ''), 'at', 'ix', 'st', 'wn', 'worker_name', 'nd', 'sl')
+      local j = redis.pcall('HMGET', RQ_JOB .. (id or ''), 'at', 'ix', 'st', 'wn', 'worker_name', 'nd', 'sl', 'po')
       if not j.err and j[1] == attempt and j[3] == 'RUNNING' and not j[4] then
-        found[#found + 1] = {id = id, at = attempt, st = j[3], slot = j[5] or '', exp = name, order = order, ix = number(j[2]),
+        found[#found + 1] = {id = id, at = attempt, st = j[3], slot = j[5] or '', exp = name, order = order, ix = decimal(j[8]) or number(j[2]),
           node = j[6] or '?', sl = j[7]}
       end
     end
