@@ -65,6 +65,8 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
     assert fields <= set(keys.EXPERIMENT_FIELDS)
     fields = {re.sub(r"^q:.*$", "q:QUEUE", field) for field in lab.client.hkeys(keys.STAGE + "half")}
     assert fields == set(keys.STAGE_FIELDS)
+    fields = {re.sub(r"^s:.*$", "s:SLOT", re.sub(r"^j:.*$", "j:ID", f)) for f in lab.client.hkeys(keys.BREAKER + "e")}
+    assert fields and fields <= set(keys.BREAKER_FIELDS)
     for key in lab.client.keys(keys.RQ_WORKER + "*"):
         assert {field for field in lab.client.hkeys(key) if field.startswith("exs_")} <= set(keys.WORKER_FIELDS)
     assert set(json.loads(lab.client.hget(keys.DRAINED, "s1-node") or "{}")) <= set(keys.DRAIN_FIELDS)

@@ -3,8 +3,8 @@
 --   streak, fast_s, quarantine_ms) -> ours | fenced | gone
 -- Accepts the failure of the attempt that holds the job, once; the same attempt again gets the same answer (R2). What
 -- becomes of the job is `fate`; a job whose end was asked for is CANCELED, one that was to be paused is PAUSED instead of
--- waiting, one that was edited while it ran runs anew, whatever this attempt came to. Then the breaker looks: too many that fail alike
--- pause the experiment, a slot on which different jobs fail is drained (the numbers: see settings.py).
+-- waiting, one that was edited while it ran runs anew, whatever this attempt came to. Then the breaker looks: too many that
+-- fail alike pause the experiment, a slot on which different jobs fail is drained (the numbers: see settings.py).
 -- outcome: that of finish, and failure after again kind exclude_node device_memory gpu_memory alike.
 -- keys: rq:job exs:leases rq:wip rq:failed|canceled|scheduled exs:later exs:exp exs:queues exs:attempts exs:breaker
 --   exs:drained rq:worker(s) rq:finished
