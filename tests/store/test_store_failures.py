@@ -189,6 +189,33 @@ def test_who_retries_a_job_lets_it_run_anywhere_again(lab: Lab) -> None:
     assert bad.claim() is not None and lab.store.job(lab.ids()[0]).excluded == ()
 
 
+def test_who_ran_elsewhere_often_enough_says_so(lab: Lab) -> None:
+    lab.push(1)
+    how = failing(
+        after="requeue", kind="error", exclude_node=True, detail="exit code 3; runs elsewhere (on_failure: error)"
+    )
+    for name in ("n1", "n2", "n3"):
+        slot = lab.slot(name, node=name)
+        slot.must_claim()
+        slot.finish(how)
+        lab.hasten()
+    (row,) = lab.store.jobs("e")
+    assert row.state is S.CRASHED and row.detail == how.detail + "; given up after 3 runs"
+
+
+@pytest.mark.parametrize(("rule", "state"), [("fail", S.CRASHED), ("pause", S.QUEUED)])
+def test_a_failed_gpu_has_a_policy_too(lab: Lab, rule: str, state: JobState) -> None:
+    lab.push(1, spec=replace(SPEC, on_failure={"gpu": [rule, None]}))
+    slot = lab.slot()
+    slot.must_claim()
+    lab.store.slot_dead(["s1"], "killed")  # a loss, which it does not speak of
+    assert lab.states() == ["QUEUED"]
+    slot.must_claim()
+    lab.store.slot_dead(["s1"], "GPU 0 fell off the bus", Failure.GPU)
+    assert lab.states() == [state.value]
+    assert lab.store.experiment("e").paused is (rule == "pause")
+
+
 def test_two_nodes_can_be_excluded(lab: Lab) -> None:
     lab.push(1, retries=5)
     one, two, three = (lab.slot(name, node=name) for name in ("n1", "n2", "n3"))

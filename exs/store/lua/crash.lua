@@ -39,6 +39,10 @@ elseif next_one then
   elseif next_one.wait > 0 then requeue_later(job, now, now + next_one.wait)
   else requeue(job, now) end
 else
+  if o.after == 'requeue' and not canceled then
+    f[#f + 1] = 'fd'
+    f[#f + 1] = (o.detail or '') .. '; given up after ' .. job.an .. ' runs'
+  end
   enter(job, o.state, now, f)
 end
 free_slot(slot, attempt, 'failed_job_count', tonumber(o.seconds) or 0)
