@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cli.lab import Exs, Lab, wait_for
 from cli.terminal import CTRL_C, Terminal
 from exs.model import JobState
 from exs.store.store import Store
+from harness.node import gpus
 from harness.redis_server import RedisServer
 
 S = JobState
@@ -319,3 +321,13 @@ def test_a_sweep_that_fails_everywhere_is_not_run_to_its_end(exs: Exs, write: Ca
     (exs.cwd / "here").touch()
     out, err = exs.both(*words)
     assert "was paused (breaker: 5 jobs" in err and "40 done" in out
+
+
+def test_jobs_of_several_gpus_run_on_slots_of_one(exs: Exs, write: Callable[[str], str]) -> None:
+    exs.env["EXS_FAKE_GPUS"] = "999x24GiB"
+    devices = gpus(3)
+    file = write("name: wide\ncommand: sh -c 'echo $CUDA_VISIBLE_DEVICES'\nparams: {i: [1, 2]}\nresources: {gpus: 2}\n")
+    exs("run", "--gpus", ",".join(devices), file)
+    told = {path.read_text().strip() for path in exs.cwd.glob("output/*/log.*")}
+    assert told <= {",".join(pair) for pair in combinations(devices, 2)} and told
+    assert "a job needs 2 GPUs" in exs.both("run", "--gpus", devices[0], file, code=2)[1]
