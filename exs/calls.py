@@ -11,13 +11,11 @@ import json
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
-from exs import settings
+from exs import job, settings
 from exs.errors import EXIT_REFUSED, ExsError, InputError, Refused
 from exs.tasks import Task
-from exs.values import mapping
 
 
 def allowed(module: str, patterns: str) -> bool:
@@ -56,12 +54,8 @@ def call(address: str) -> None:
     task = found(address, settings.load().allow_modules)
     params = json.loads(os.environ.get("EXS_PARAMS", "{}"))
     result = task(**params)
-    report = os.environ.get("EXS_REPORT")
-    if result is None or not report:
-        return
-    values = mapping(result if isinstance(result, dict) else {"result": result}, "results")
-    with Path(report).open("a", encoding="ascii") as file:
-        file.write(json.dumps({"result": values}, allow_nan=False) + "\n")
+    if result is not None:
+        job.result(result if isinstance(result, dict) else {"result": result})
 
 
 def main() -> NoReturn:

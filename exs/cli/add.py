@@ -47,7 +47,8 @@ def command(name: str, scheduler: str, words: tuple[str, ...], status: str, form
     elif form == "ids":
         click.echo(safe(name))
     else:
-        click.echo(f"added {safe(name)}: exs push {safe(name)} -p x 1 y 2   exs pull {safe(name)} -- COMMAND %h")
+        push = f"exs push {safe(name)} -p x 1 y 2   " if scheduler.lower() == "manual" else ""
+        click.echo(f"added {safe(name)}: {push}exs pull {safe(name)} -- COMMAND %h")
 
 
 def _experiment(name: str, scheduler: str, words: tuple[str, ...], status: str) -> Experiment:

@@ -57,6 +57,7 @@ class _Watch:
 
     def __init__(self, store: Store, selectors: Sequence[str]) -> None:
         self._store = store
+        self._pulled = False  # no worker takes them: processes of the user's do
         self._held_up = ""  # what keeps jobs from running that nobody but a person ends
         self._names, jobs = whole_and_rest(store, selectors)
         self._indices: defaultdict[str, set[int]] = defaultdict(set)
@@ -75,7 +76,7 @@ class _Watch:
             left = {state for state, number in counts.items() if number} - FINAL
             if not left:
                 return counts
-            idle = left == {JobState.QUEUED} and not self._held_up
+            idle = left == {JobState.QUEUED} and not self._held_up and not self._pulled
             if idle and not told and not patience.outlast(self._anybody):
                 told = True
                 progress.above(NO_WORKER)
@@ -95,6 +96,7 @@ class _Watch:
         for name in self._names:
             row = self._store.experiment(name)
             counts.update(row.counts)
+            self._pulled = self._pulled or row.kind == "pull"
             if row.paused:
                 self._held_up = f"{name} is {paused(row)}: exs activate {name}"
             elif row.counts.get(JobState.PAUSED):

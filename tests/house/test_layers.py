@@ -20,7 +20,7 @@ MAY = {
     "person": {"settings"},
     "values": {"errors", "model"},
     "tasks": {"errors", "values"},
-    "calls": {"errors", "settings", "tasks", "values"},
+    "calls": {"errors", "job", "settings", "tasks"},
     "command": {"errors", "model"},
     "paths": {"errors"},
     "settings": {"errors"},

@@ -221,6 +221,15 @@ def test_however_it_is_stopped_its_job_comes_back(minimize: Exs, store: Store, n
     assert store.audit() == []
 
 
+def test_to_wait_for_jobs_by_hand_asks_for_no_worker(minimize: Exs, store: Store) -> None:
+    minimize("push", "MinimizeManual", "-p", "x", "1", "y", "2")
+    terminal = Terminal([sys.executable, "-m", "exs", "wait", "MinimizeManual"], minimize.cwd, minimize.env)
+    terminal.wait_for("1 waiting")
+    pull(minimize, "train.py", "%h")
+    assert terminal.end() == 0
+    assert "1 done" in terminal.screen() and "no worker" not in terminal.screen()
+
+
 def test_a_canceled_job_ends(minimize: Exs, store: Store) -> None:
     minimize("push", "MinimizeManual", "-p", "x", "1")
     process = minimize.start("pull", "MinimizeManual", "--", sys.executable, "-c", SLEEP)

@@ -109,12 +109,15 @@ with exs.SchedyDB().get_experiment("MinimizeManual").next_job(wait=20) as job:
 """
 
 
-def test_the_job_of_a_killed_process_comes_back_to_the_next_one(scripts: Scripts, store: Store) -> None:
+def test_the_job_of_a_killed_process_comes_back_to_the_next_one(exs: Exs, scripts: Scripts, store: Store) -> None:
+    """At once, on one machine: no lease has run out, the times are those of a lab."""
+    exs.env |= {"EXS_LEASE": "30", "EXS_RENEW": "10", "EXS_LOST_AFTER": "300"}
     scripts.run(python("ManualSearch") + python("add_job"))
     holder = scripts.start(HOLD)
     wait_for(lambda: "has" in scripts.printed(holder), "the holder")
     assert store.jobs("MinimizeManual")[0].result == {"half": 1}, "put() shows what is there so far"
     holder.kill()
+    holder.wait(20)
     scripts.run(TAKE)
     (row,) = store.jobs("MinimizeManual")
     assert (row.state, row.attempts, row.lost, dict(row.result)) == (S.DONE, 2, 1, {"result": 5})
