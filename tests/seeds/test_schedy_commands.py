@@ -213,8 +213,8 @@ def test_however_it_is_stopped_its_job_comes_back(minimize: Exs, store: Store, n
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == (-9 if number == signal.SIGKILL else 130), err
-    wait_for(lambda: ended(command), "the end of the command")
     wait_for(lambda: store.jobs("MinimizeManual")[0].state is S.QUEUED, "the job back in its place")
+    assert ended(command), "before anybody can take the job"
     (row,) = store.jobs("MinimizeManual")
     assert row.lost == (1 if number == signal.SIGKILL else 0), "stopped on purpose it counts as nothing"
     wait_for(lambda: store.workers() == [], "it has left the lists")
