@@ -82,7 +82,7 @@ class JobPage:
         yield "needs", f"a GPU with more than {row.least_memory / 2**30:.4g} GiB" if row.least_memory else ""
         yield "memory", f"{row.max_rss / 2**20:.0f} MiB at most" if row.max_rss else ""
         directory = safe(without_secrets(row.directory, row.params))
-        if not directory and row.state in HELD and self.spec:
+        if not directory and row.state in HELD and row.spec:
             directory = f"not known yet: {safe(row.node)} tells it when it first renews the lease"
         yield "directory", directory
         yield "checkpoint", _checkpoint(row)
@@ -92,8 +92,8 @@ class JobPage:
     def _next(self) -> list[str]:
         name = safe(selector(self.row))
         if self.row.state is JobState.RUNNING:
-            return [*([f"exs logs -f {name}"] if self.row.log or self.spec else []), f"exs cancel {name}"]
-        logs = [f"exs logs {name}"] if self.row.log or self.spec else []  # a pull job has none but from `exs pull`
+            return [*([f"exs logs -f {name}"] if self.row.log or self.row.spec else []), f"exs cancel {name}"]
+        logs = [f"exs logs {name}"] if self.row.log or self.row.spec else []  # a pull job has none but from `exs pull`
         if self.row.state in (JobState.CRASHED, JobState.CANCELED):
             return [*logs, f"exs retry {name}"]
         if self.row.state in FINAL:

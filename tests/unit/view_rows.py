@@ -23,6 +23,7 @@ def job(index: int, state: JobState = S.DONE, params: Mapping[str, Json] | None 
         state=state,
         name=f"Lr_{index}",
         params=params if params is not None else {"lr": 0.1 / (index + 1), "seed": index, "model": "r50"},
+        spec="1f2e3d4c",
         created_at=NOW - 3600,
     )
     if state is not S.QUEUED:
