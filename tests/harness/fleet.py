@@ -117,6 +117,7 @@ class Fleet:
         lost_after: float | None = None,
         max_running: int | None = None,
         priority: int = DEFAULT_PRIORITY,
+        breaker: bool = True,
         **spec: Any,
     ) -> list[str]:
         """Queue `jobs` jobs that do the verbs of job.py; returns their ids. `gpus`: the index of each job."""
@@ -141,6 +142,7 @@ class Fleet:
             lost_after=lost_after,
             max_running=max_running,
             priority=priority,
+            breaker=breaker,
         )
         return [row.id for row in self.store.jobs(name)]
 
