@@ -34,15 +34,17 @@ end
 
 -- Puts back, unpunished, what a drained slot failed.
 local function put_back_failed(list, slot, now)
+  local touched = {}
   for i = #list, 1, -1 do
     local job = load(list[i][1])
     if job and (job.st == 'CRASHED' or job.st == 'QUEUED' and job.ra) then
       revive(job)
       redis.call('HSET', RQ_JOB .. job.id, 'qs', cjson.encode({slot, list[i][3]}))
       requeue(job, now)
-      sync(job.exp)
+      touched[job.exp] = true
     end
   end
+  sync_all(touched)
 end
 
 -- Adds a fast failure to those of a slot; true when it is drained now.
