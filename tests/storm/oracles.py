@@ -55,7 +55,9 @@ def _record(storm: Storm, row: JobRow, seen: list[Seen]) -> Iterator[str]:
     if len(set(started)) > row.attempts:
         yield f"I3: {len(set(started))} attempts were seen to start"
     numbers = [past.number for past in row.history]
-    if numbers != sorted(set(numbers)) or any(number >= row.attempts for number in numbers):
+    # Of one that was canceled while it waited or was paused, the last attempt is an earlier one, too.
+    last = row.attempts + (row.state is S.CANCELED)
+    if numbers != sorted(set(numbers)) or any(number >= last for number in numbers):
         yield "I3: earlier attempts are not numbered in order"
     yield from _verdict(storm, row, ended)
 

@@ -135,6 +135,7 @@ class Storm:
             self.kill_slot: 4, self.kill_agent: 2, self.power_off: 2, self.stop: 1, self.hand_back: 1, self.freeze: 3,
             self.kill_job: 3, self.network: 8, self.lose_reply: 4, self.redis: 2, self.redis_freezes: 1, self.flush: 1,
             self.full: 1, self.clock: 2, self.gpu: 1, self.cancel: 3, self.push: 2,
+            self.pause: 4, self.activate: 4,
         }  # fmt: skip
         self._faults, self._weights = list(faults), list(faults.values())
 
@@ -170,6 +171,8 @@ class Storm:
             site.cut.ends()
             site.node.power_off()  # a GPU that failed is used again by a new agent only
             site.launch()
+        for name in ("work", "long"):
+            self._activate(name)
         for process in self.pushes:
             process.kill()
             process.wait(20)
@@ -311,6 +314,28 @@ class Storm:
         self.canceled.add(row.id)
         self.fleet.store.cancel([row.id], kill=self.random.random() < 0.5)
         return f"{row.id} {row.state.value}"
+
+    def pause(self, site: Site) -> str:
+        """One job, or now and then an experiment with all that runs of it."""
+        name, store = self.random.choice(("work", "long")), self.fleet.store
+        if self.random.random() < 0.2:
+            store.pause_experiment(name, "storm")
+            return f"{name} {store.pause(store.held(name), 'storm')}"
+        rows = [row for row in self.fleet.rows(name) if row.state not in FINAL]
+        if not rows:
+            return "none"
+        row = self.random.choice(rows)
+        store.pause([row.id], "storm")
+        return f"{row.id} {row.state.value}"
+
+    def activate(self, site: Site) -> str:
+        """All of an experiment."""
+        return self._activate(self.random.choice(("work", "long")))
+
+    def _activate(self, name: str) -> str:
+        store = self.fleet.store
+        counts = store.activate(store.paused(name) + store.held(name))
+        return f"{name} {counts} {store.activate_experiment(name)[0]}"
 
     def push(self, site: Site) -> str:
         """A sweep pushed in small batches through a bad network; its push may be killed, and is repeated in the end."""
