@@ -124,11 +124,22 @@ class Experiment:
 
     def pause(self) -> bool:
         """Let workers take no more of its jobs; those that run go on. False if it is paused already, or over."""
-        return self._switched(self.queue.store.pause_experiment(self.name, self.queue.user))
+        return self._switched(self._listed(self.queue.store.pause_experiment(self.name, self.queue.user)))
 
     def activate(self) -> bool:
         """Let workers take its jobs again. False if they may already."""
-        return self._switched(self.queue.store.activate_experiment(self.name))
+        return self._switched(self._listed(self.queue.store.activate_experiment(self.name)))
+
+    def archive(self) -> bool:
+        """Take it out of the lists; its records stay. False if it is already. Raises Refused before it is over."""
+        code = self.queue.store.archive(self.name)
+        if code == "unfinished":
+            raise Refused(f"experiment {self.name} is not over; it was not archived.", "wait() for it, or cancel() it.")
+        return self._switched((code, ""))
+
+    def unarchive(self) -> bool:
+        """Bring it back into the lists. False if it is there."""
+        return self._switched((self.queue.store.unarchive(self.name), ""))
 
     def update(
         self,
@@ -156,13 +167,16 @@ class Experiment:
         self.queue.store.remove_experiment(self.name)
         return counts
 
+    def _listed(self, answer: tuple[str, str]) -> tuple[str, str]:
+        if answer[0] == "archived":
+            raise Refused(f"experiment {self.name} is archived.", f"exs unarchive {self.name}")
+        return answer
+
     def _switched(self, answer: tuple[str, str]) -> bool:
         code, _ = answer
         if code == "missing":
             self.queue.store.experiment(self.name)  # names those that are close
-        if code == "archived":
-            raise Refused(f"experiment {self.name} is archived.", f"exs unarchive {self.name}")
-        return code in ("paused", "active")
+        return code in ("paused", "active", "archived", "unarchived")
 
     def _ids(self, indices: Collection[int]) -> list[str]:
         if not indices:

@@ -79,6 +79,11 @@ def _made(store: Store, rows: Sequence[JobRow], change: Change) -> list[Edited]:
     made: list[Edited] = []
     points: dict[tuple[str, str], JobRow] = {}
     for row in rows:
+        if not row.spec:  # of exs add: it has no command, and whoever takes it knows what to do with it
+            raise Refused(
+                f"{selector(row)} is a job by hand, which no worker runs; nothing was changed.",
+                f"In Python: get_job({row.id!r}) of its experiment, then change its hyperparameters and put() it.",
+            )
         key = row.experiment, row.spec
         specs[key] = specs.get(key) or store.spec(*key)
         job = Before(selector(row), row.experiment, row.params, row.name, row.point, row.commands, specs[key])

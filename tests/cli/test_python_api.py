@@ -14,7 +14,7 @@ import pytest
 
 import exs
 from cli.lab import Exs, Lab
-from exs.errors import InputError, NotFound, RedisUnreachable
+from exs.errors import InputError, NotFound, RedisUnreachable, Refused
 from exs.model import JobState
 from exs.store.store import Store
 from harness.node import Node
@@ -84,6 +84,13 @@ def test_experiments_are_steered(queue: exs.Queue, lab: Lab) -> None:
     with pytest.raises(InputError, match="priority"):
         experiment.update(priority=0, max_slots=1)
     assert experiment.row.max_running == 2, "all or nothing"
+    with pytest.raises(Refused, match="resnet is not over"):
+        experiment.archive()
+    experiment.cancel()
+    assert experiment.archive() and not experiment.archive()
+    with pytest.raises(Refused, match="resnet is archived"):
+        experiment.pause()
+    assert experiment.unarchive() and not experiment.unarchive()
     assert experiment.remove()["removed"] == 3
     assert queue.experiments() == []
 

@@ -221,6 +221,12 @@ def test_however_it_is_stopped_its_job_comes_back(minimize: Exs, store: Store, n
     assert store.audit() == []
 
 
+def test_a_job_by_hand_is_not_edited_as_one_of_a_worker(minimize: Exs, store: Store) -> None:
+    minimize("push", "MinimizeManual", "-p", "x", "1")
+    assert "MinimizeManual/0 is a job by hand" in minimize.both("edit", "MinimizeManual/0", "-p", "x=2", code=4)[1]
+    assert dict(store.jobs("MinimizeManual")[0].params) == {"x": 1}
+
+
 def test_to_wait_for_jobs_by_hand_asks_for_no_worker(minimize: Exs, store: Store) -> None:
     minimize("push", "MinimizeManual", "-p", "x", "1", "y", "2")
     terminal = Terminal([sys.executable, "-m", "exs", "wait", "MinimizeManual"], minimize.cwd, minimize.env)
