@@ -355,6 +355,16 @@ class TestEnd:
         assert slots[2].must_claim().experiment == "small"
         assert lab.store.audit() == []
 
+    def test_a_drain_of_a_mate_that_waits_no_longer_asks_the_leader_to_stop(self, lab: Lab) -> None:
+        slots, claim = self.running(lab)
+        lab.store.drain(["n:gpu1"], "ann", why="dust", grace=0.0)
+        lab.contact()
+        lab.store.reap()
+        assert slots[0].renew() == (Fenced.OURS, "preempt")
+        assert slots[0].release() is Fenced.OURS
+        assert lab.state(claim.job) is S.QUEUED
+        assert ask(slots[1]) is None and lab.store.follow(slots[1].offer) is None
+
     def test_a_leader_that_dies_frees_its_mates(self, lab: Lab) -> None:
         slots, claim = self.running(lab)
         assert lab.store.slot_dead(["n:gpu0"], "its slot on n died") == 1

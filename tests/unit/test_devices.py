@@ -15,7 +15,7 @@ from exs.errors import InputError
 from exs_worker import gpuwatch, proctree
 from exs_worker.devices import Device, DeviceError, Discovery, DriverNvml, Health, discover, open_nvml
 from exs_worker.fakegpus import GIB, FakeNvml
-from exs_worker.gpulock import GpuLock
+from exs_worker.gpulock import GpuLock, Loan, borrower_of
 from exs_worker.slotplan import SlotPlan, index_note, plan_slots
 from exs_worker.strangers import strangers
 
@@ -329,3 +329,22 @@ def test_shares_of_a_gpu_exclude_the_whole_but_not_each_other() -> None:
     assert whole.acquire()
     assert not first.acquire()
     whole.release()
+
+
+def test_a_gpu_is_borrowed_from_the_process_that_holds_it_and_from_nobody_else() -> None:
+    name = f"GPU-test-loan-{os.getpid()}"
+    lock, loan, other = GpuLock(name), Loan(), Loan()
+    assert not loan.take(name, os.getpid()), "nobody holds it"
+    assert lock.acquire()
+    assert not loan.take(name, os.getpid() + 1), "somebody else holds it: the lender was started anew"
+    assert borrower_of([name]) is None
+    assert loan.take(name, os.getpid())
+    assert borrower_of(["GPU-test-another", name]) == os.getpid()
+    assert not other.take(name, os.getpid())
+    loan.end()
+    assert borrower_of([name]) is None
+    for _ in range(5000):
+        lock.owner_pid()
+    assert other.take(name, os.getpid()), "the lock was asked more often than it can answer"
+    other.end()
+    lock.release()

@@ -20,8 +20,10 @@ from exs_worker.place import Place
 
 log = logging.getLogger("exs.worker")
 
-#: Seconds between two looks whether a borrowed GPU is back.
+#: Seconds between two looks whether a borrowed GPU is back, at first ...
 _LOOK = 0.02
+#: ... and up to this: an emptied Redis says that the slot is free while days of work go on.
+_LONGEST_LOOK = 2.0
 #: Uncorrected memory errors of a GPU that this slot has not counted: none of them is news.
 UNCOUNTED = 1 << 62
 
@@ -84,8 +86,10 @@ class Follower:
                 self._contact.lost(error)
                 time.sleep(self._timing.reconnect)
         # Redis may have forgotten, or have given the job to others, before its processes here have ended.
+        pause = _LOOK
         while borrower_of(self._locks) is not None and not self._stopping():
-            time.sleep(_LOOK)
+            time.sleep(pause)
+            pause = min(pause * 2, _LONGEST_LOOK)
 
     def _abandoned(self) -> bool:
         now = time.monotonic()

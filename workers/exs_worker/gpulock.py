@@ -76,7 +76,8 @@ class Loan:
         if held is None:
             return False
         # Bound first, looked after, as with locks: of us and a lender that is started anew, one sees the other.
-        if GpuLock(lock).owner_pid() != pid:
+        # One that was asked thousands of times has no room for more askers, and cannot tell whose it is any more.
+        if GpuLock(lock).owner_pid() not in (pid, 0):
             held.close()
             return False
         self._held.append(held)
