@@ -5,6 +5,7 @@ The first test is exhaustive: a script that is added must say here what calls it
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from exs.errors import RedisUnreachable
 from exs.model import Fenced, JobState, Scheduler, Told
 from exs.settings import Limits, Settings
 from exs.store import keys, scripts
+from exs.store.records import etag
 from exs.store.scripts import sha
 from exs.store.store import Store, open_store
 from harness.fleet import Fleet
@@ -95,6 +97,23 @@ def emptied(scene: Scene) -> None:
     scene.lab.store.remove(scene.ids)
 
 
+#: An experiment for jobs by hand, and the id of one: what the Store makes up anew for each call.
+ADDED = json.dumps(
+    {"name": "hand", "user": "ann", "host": "h", "source": "s", "id8": "12345678", "priority": 42, "scheduler": ""}
+)
+JOB = "abcdefghij"
+PUT_ETAG = etag([b"st", b"QUEUED", b"pr", b'{"x":1}'])
+
+
+def by_hand(scene: Scene) -> None:
+    assert scene.lab.store._call("add", ADDED)[0] == b"ok"
+
+
+def job_by_hand(scene: Scene) -> None:
+    by_hand(scene)
+    assert scene.lab.store._call("add_job", "hand", JOB, '{"x":1}', "QUEUED", "", 0)[0] == b"ok"
+
+
 def nothing(scene: Scene) -> None:
     pass
 
@@ -103,6 +122,8 @@ def nothing(scene: Scene) -> None:
 CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] = {
     "activate": (paused, lambda store, scene: store.activate(scene.ids)),
     "activate_experiment": (paused, lambda store, scene: store.activate_experiment("e")),
+    "add": (nothing, lambda store, scene: store._call("add", ADDED)),
+    "add_job": (by_hand, lambda store, scene: store._call("add_job", "hand", JOB, '{"x":1}', "QUEUED", "", 0)),
     "archive": (ended, lambda store, scene: store.archive("e")),
     "audit_job": (astray, lambda store, scene: store.audit()),
     "cancel": (nothing, lambda store, scene: store.cancel(scene.ids)),
@@ -128,6 +149,8 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "pause_experiment": (nothing, lambda store, scene: store.pause_experiment("e", "ann")),
     "points": (nothing, lambda store, scene: store.plan("e", points(1, 2, 99), ME)),
     "pool_set": (nothing, lambda store, scene: store.set_pool("default", preemption=True)),
+    "puller_up": (nothing, lambda store, scene: store._call("puller_up", "p", "pull:hand", "n", "b", 1, 1, "0")),
+    "put": (job_by_hand, lambda store, scene: put(store)),
     "pool_sort": (nothing, lambda store, scene: store.set_pool("default", scheduler=Scheduler.FAIR_SHARE)),
     "pools": (nothing, lambda store, scene: store.pools()),
     "push": (nothing, lambda store, scene: store.push("e", SPEC, points(*range(8)), ME)),
@@ -143,6 +166,11 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "unused_gpus": (nothing, lambda store, scene: store.unused_gpus()),
     "workers": (nothing, lambda store, scene: store.workers()),
 }
+
+
+def put(store: Store) -> None:
+    """With the etag of the job as it was added: the second time the job is another one, and as it should be."""
+    assert store.put(JOB, PUT_ETAG, "", S.DONE, {"x": 1}, {"y": 2})
 
 
 def mend(store: Store) -> None:

@@ -10,6 +10,9 @@ local id, state = ARGV[1], ARGV[4]
 local job = load(id)
 if not job or not committed(job) then return {'gone', ''} end
 if redis.call('HGET', EXPERIMENT .. job.exp, 'kind') ~= 'pull' then return {'kind', ''} end
+local f = redis.call('HMGET', RQ_JOB .. id, 'st', 'pr', 'rs')
+local same = f[1] == state and f[2] == ARGV[5] and (f[3] or '') == ARGV[6]
+if same and (ARGV[3] == '' or ARGV[3] == job.at) then return {'ok', etag(id)} end -- it is so: the same call again (R2)
 if ARGV[2] ~= '' and ARGV[2] ~= etag(id) or ARGV[3] ~= '' and ARGV[3] ~= job.at then return {'unsafe', ''} end
 if state == 'RUNNING' and job.st ~= state then return {'held', ''} end
 
