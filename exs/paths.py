@@ -98,6 +98,95 @@ def sweep_copy(output: str, source: str, title: str | None) -> str:
     return os.path.join(output, name if title is None else f"{name}.{title.replace('/', '_')}")
 
 
+@dataclass(frozen=True)
+class LogDir:
+    """The directory of one run in MLXP's layout, `logs/<id>/`; metrics are where `RunDir` has them, too."""
+
+    root: str
+
+    @property
+    def metadata(self) -> str:
+        """The files about the run."""
+        return f"{self.root}/metadata"
+
+    @property
+    def config(self) -> str:
+        """The configuration of the run, YAML."""
+        return f"{self.metadata}/config.yaml"
+
+    @property
+    def config_unresolved(self) -> str:
+        """The same of a run that was handed to a scheduler and has not begun."""
+        return f"{self.metadata}/config_unresolved.yaml"
+
+    @property
+    def info(self) -> str:
+        """Status, times, host, process, YAML. What it says of a run that runs is true if `exs.alive` says so, too."""
+        return f"{self.metadata}/info.yaml"
+
+    @property
+    def mlxp(self) -> str:
+        """MLXP's own settings for the run, YAML."""
+        return f"{self.metadata}/mlxp.yaml"
+
+    @property
+    def lock(self) -> str:
+        """Locked by the process that writes here, as long as it lives."""
+        return f"{self.metadata}/.lock"
+
+    @property
+    def metrics(self) -> str:
+        """One file of JSON lines per `log_name`."""
+        return f"{self.root}/metrics"
+
+    @property
+    def metric_keys(self) -> str:
+        """One YAML file per `log_name`: the keys in its lines."""
+        return f"{self.root}/metrics/.keys"
+
+    def metric(self, log_name: str) -> str:
+        """The lines of one `log_name`, which a file can have as its name."""
+        return f"{self.metrics}/{log_name}.json"
+
+    def metric_key(self, log_name: str) -> str:
+        """Their keys."""
+        return f"{self.metric_keys}/{log_name}.yaml"
+
+    @property
+    def artifacts(self) -> str:
+        """`<type>/<name>`."""
+        return f"{self.root}/artifacts"
+
+    @property
+    def artifact_keys(self) -> str:
+        """Type -> directory -> names, YAML."""
+        return f"{self.root}/artifacts/.keys/artifacts.yaml"
+
+    def stream(self, name: str) -> str:
+        """What went to `stdout` or `stderr`, where that is kept."""
+        return f"{self.root}/log.{name}"
+
+
+@dataclass(frozen=True)
+class LogRoot:
+    """The parent of such directories, `logs/`."""
+
+    root: str
+
+    @property
+    def counter(self) -> str:
+        """The highest id that was ever given; locked by whoever takes the next."""
+        return f"{self.root}/.last_id"
+
+    def run(self, log_id: int) -> LogDir:
+        """The run of that id."""
+        return LogDir(f"{self.root}/{log_id}")
+
+    def of_job(self, key: str) -> str:
+        """The id that a job of a queue had in its first attempt."""
+        return f"{self.root}/.jobs/{key}"
+
+
 def state_home(env: Mapping[str, str] | None = None, state_dir: str = "") -> Path:
     """Root of what exs keeps on this machine: `EXS_STATE_DIR`, else `$XDG_STATE_HOME`, else `~/.local/state`."""
     env = os.environ if env is None else env

@@ -17,6 +17,7 @@ MAY = {
     "errors": set(),
     "job": set(),
     "process": set(),
+    "alive": {"process"},
     "person": {"settings"},
     "values": {"errors", "model"},
     "tasks": {"errors", "values"},
