@@ -55,6 +55,7 @@ _report = _env("EXS_REPORT", "") or _os.path.join(output, _REPORT)
 _control = _env("EXS_CONTROL", "") or _os.path.join(output, _CONTROL)
 _descriptor = -1
 _torn = False
+_asks = False
 _stopping = False
 _latest = ""
 
@@ -93,10 +94,15 @@ def status(text: str) -> None:
 def should_stop() -> bool:
     """True when this job is asked to stop: make a checkpoint and leave; it goes on from there later, or was canceled.
 
-    To ask costs a microsecond, so ask at every step. The first True tells exs that the job will stop: whatever its exit
-    code then, it counts as stopped. Once True, it stays so.
+    To ask costs a microsecond, so ask at every step. A process that asks is not ended by a signal, unless it has not
+    heard when half of its grace is over. The first True tells exs that the job will stop: whatever its exit code then,
+    it counts as stopped. Once True, it stays so.
     """
-    global _stopping
+    global _asks, _stopping
+    if not _asks:
+        _asks = True
+        if id:
+            _tell({"ack": "ready"})
     if not _stopping and _os.access(_control, _os.F_OK) and _asked():
         _stopping = True
         _tell({"ack": "stop"})

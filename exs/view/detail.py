@@ -98,7 +98,7 @@ class JobPage:
             return [*logs, f"exs retry {name}"]
         if self.row.state in FINAL:
             return logs or [f"exs list -t {safe(self.row.experiment)}"]
-        return [f"exs cancel {name}"]
+        return [*([f"exs activate {name}"] if self.row.state is JobState.PAUSED else []), f"exs cancel {name}"]
 
 
 @dataclass

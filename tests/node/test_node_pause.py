@@ -226,3 +226,12 @@ def test_an_activated_job_goes_on_from_its_latest_checkpoint_and_an_edited_one_f
     assert (node.work / "output" / row.name / "param.json").exists()
     fleet.wait_gone("")
     fleet.check()
+
+
+def test_a_job_that_says_it_looks_and_does_not_gets_the_signal_in_half_of_the_grace(fleet: Fleet) -> None:
+    fleet.node("a", EXS_GRACE="3")
+    (job,) = fleet.push("report", '{"ack": "ready"}', "obey", "SIGTERM", "ack", 4)
+    fleet.wait_event("ready")
+    fleet.store.pause([job], "alice")
+    assert fleet.wait_state(job, S.PAUSED).detail == "paused (exit code 4)"
+    fleet.check()

@@ -146,6 +146,7 @@ def test_training_code_stops_when_asked_and_goes_on_from_its_checkpoint(fleet: F
     fleet.store.pause([job], "ann")
     row = fleet.wait_state(job, S.PAUSED)
     assert row.failure == "" and row.checkpoint["step"] == 3
+    assert row.detail == "paused (exit code 7)"  # it looked by itself: no SIGTERM ended it where it was
     fleet.store.activate([job])
     row = fleet.wait_state(job, S.DONE)
     assert row.result["final"] == 6 and row.attempts == 2 and row.progress == 1.0

@@ -226,7 +226,8 @@ def test_it_is_asked_to_stop_once_and_says_so(tmp_path: Path, as_job: bool) -> N
         assert program(tmp_path, text, **env) == "False False\n"
     control.write_text('{"stop": "pause"}\n')
     assert program(tmp_path, text, **env) == "True True\n"
-    assert lines(env.get("EXS_REPORT", tmp_path / "exs-report.jsonl")) == [{"ack": "stop"}]
+    said = lines(env.get("EXS_REPORT", tmp_path / "exs-report.jsonl"))
+    assert said == ([{"ack": "ready"}] * 6 if as_job else []) + [{"ack": "stop"}]
 
 
 def test_numpy_is_understood(tmp_path: Path) -> None:

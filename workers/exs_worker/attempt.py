@@ -169,6 +169,7 @@ class Attempt:
         """Run one command to the end of its tree. Raises what `launch.BAD_JOB` lists if it cannot be started."""
         limits, spec, oom = self._place.limits, self._spec, self._place.oom
         kills = oom.count()
+        prepared.report.ready = False  # the command before it said so
         report, block = prepared.report, ResultsBlock(limits.result_bytes)
         patterns = [policy["pattern"] for policy in spec.log_policies]
         looks = Scanner(spec.metrics, patterns, report.point) if spec.metrics or patterns else contextlib.nullcontext()
@@ -182,7 +183,7 @@ class Attempt:
                 pump.close_writer()
                 grace = self._place.timing.grace if spec.grace is None else spec.grace
                 stop = stop_signal(spec.stop_signal)
-                ended = Supervisor(child, pump, self._want, wake, deadline, grace, stop, self._tell).run()
+                ended = Supervisor(child, pump, self._want, wake, deadline, grace, stop, self._tell, self._heeds).run()
             finally:
                 pump.close()
             if scanner:
@@ -243,6 +244,14 @@ class Attempt:
         """Say in `$EXS_CONTROL` what is wanted, before the signal comes."""
         if self._prepared is not None:
             control.tell(self._prepared.env["EXS_CONTROL"], want)
+
+    def _heeds(self) -> str:
+        """What the job says of what it was told: "stop" that it stops, "ready" that it looks for it."""
+        report = self.report
+        if report is None or self._spec.stop_signal != "SIGTERM":
+            return ""
+        report.look()
+        return "stop" if report.acknowledged else "ready" if report.ready else ""
 
     def _last_words(self, ran: _Ran) -> bytes:
         """The end of the output in which a failure is looked for: JAX says why before it lists all its buffers."""

@@ -2,6 +2,10 @@
 
     {"stop": "pause"}        preempt, edit, drain: the job is to run again later; cancel: it is not
 
+A job that has said {"ack": "ready"} in `$EXS_REPORT`, as the first `exs.job.should_stop()` does, looks by itself: it
+gets no signal, which would end a Python program and its data loaders where they are, unless it has not answered when
+half of the grace is over, or its sweep names a signal.
+
 The job answers with the line {"ack": "stop"} in `$EXS_REPORT`, when it has saved what it wants to go on from. One that
 answered has stopped, whatever its exit code; one that did not and exits with 0 has done its work.
 """

@@ -6,6 +6,7 @@
     {"checkpoint": {"path": "checkpoints/a"}}    something in the run directory from which it can go on
     {"result": {"val_loss": 0.3}}                merged in order
     {"val_loss": 0.3}                            is a result too: any object with a key that is no word of these
+    {"ack": "ready"}                             it looks by itself whether it is asked to stop: no signal is needed
     {"ack": "stop"}                              it has seen that it is asked to stop
 
 NaN and infinities, which JSON lacks, become the texts "nan", "inf" and "-inf".
@@ -52,6 +53,7 @@ class Report:
     ) -> None:
         self.path = path
         self.matched: dict[str, Json] = {}
+        self.ready = False  #: the job has said that it looks whether it is to stop
         self.acknowledged = False  #: the job has said that it will stop
         self._root = root
         self._limit = limit
@@ -198,6 +200,8 @@ class Report:
             return
         if "metrics" in value:
             self._measure(value.get("step"), value["metrics"])
+        if value.get("ack") == "ready":
+            self.ready = True
         if value.get("ack") == "stop":
             self.acknowledged = True
         if "result" in value:

@@ -48,7 +48,8 @@ class Supervisor:
 
     `child` is its pid, to be reaped here. `wants` returns "" or the strongest of `attempt.STOPS` that is asked for;
     whoever changes its answer writes to `wake`. `deadline` is in monotonic seconds. `stop` is the signal that asks the
-    tree to end; `tell` is called with each new want before it is sent.
+    tree to end; `tell` is called with each new want before it is sent. `heeds`: what the job says of that, "ready" to
+    look by itself, "stop" when it has seen it, else ""; one that heeds it is spared the signal for half of `grace`.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Supervisor:
         grace: float,
         stop: int = signal.SIGTERM,
         tell: Callable[[str], None] = lambda want: None,
+        heeds: Callable[[], str] = lambda: "",
     ) -> None:
         self._child = child
         self._pump = pump
@@ -70,7 +72,10 @@ class Supervisor:
         self._grace = grace
         self._stop = stop
         self._tell = tell
+        self._heeds = heeds
         self._told = ""
+        self._spared = False
+        self._signal_at: float | None = None
         self._kill_at: float | None = None
         self._stopped = False
         self._timed_out = False
@@ -138,11 +143,16 @@ class Supervisor:
             self._stopped = True
             self._timed_out = not want
             self._kill_at = now + self._grace
-            proctree.signal_tree(os.getpid(), self._stop, self._child)
+            self._spared = bool(want and self._heeds())
+            self._signal_at = now + self._grace / 2 if self._spared else now
         if self._kill_at is None:
             return LONGEST if self._deadline is None else self._deadline - now
+        if self._signal_at is not None and now >= self._signal_at:
+            if not self._spared or self._heeds() != "stop":
+                proctree.signal_tree(os.getpid(), self._stop, self._child)
+            self._signal_at = None
         if now < self._kill_at:
-            return self._kill_at - now
+            return (self._kill_at if self._signal_at is None else self._signal_at) - now
         proctree.signal_tree(os.getpid(), signal.SIGKILL, self._child)
         return KILL_AGAIN if now < self._kill_at + STUCK_AFTER else -1.0
 
