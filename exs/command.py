@@ -65,6 +65,28 @@ def render(compiled: Mapping[str, Json], values: Mapping[str, Json], reserved: M
     return Rendered([BASH, "-c", compiled["sh"]], env, _typed(compiled["sh"], env))
 
 
+def template_of(compiled: Mapping[str, Json]) -> str:
+    """The compiled command as a sweep file has it: `train.py --lr {lr} [nesterov]`, near enough for people."""
+    if "argv" in compiled:
+        return " ".join(map(_template_word, compiled["argv"]))
+    text = str(compiled["sh"])
+    for variable, source in compiled["vars"].items():
+        shown = f"{{{source['value']}}}" if "value" in source else f"[{source['of']}]" if "flag" in source else ""
+        for context in ("flag", "argument", "single", "bare", "double"):  # the longest first
+            text = text.replace(expansion(variable, context), shown)
+    return text
+
+
+def _template_word(segments: list[Json]) -> str:
+    first = segments[0] if segments else ""
+    if isinstance(first, Mapping) and "option" in first:
+        same = first["option"].replace("-", "_") == first["of"].replace("-", "_")
+        return f"[{first['of']}]" if same else f"--{first['option']} {{{first['of']}}}"
+    if all(isinstance(part, str) for part in segments):
+        return shlex.quote("".join(segments))
+    return "".join(part if isinstance(part, str) else f"{{{part['value']}}}" for part in segments)
+
+
 def text_of(value: Json, name: str) -> str:
     """The text under which `value` reaches a command: text as is, numbers as Python writes them, else JSON.
 

@@ -101,6 +101,20 @@ class JobRow:
         return max(0.0, self.ended_at - self.started_at) if self.ended_at else 0.0
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How far an experiment has come of which jobs run.
+
+    `share`: 0 to 1 of its jobs, those that run by how far they are. `left`: seconds until the last one that runs or
+    waits is over, if as many run at once as now; None where nobody knows. `typical`: median of `samples` finished ones.
+    """
+
+    share: float
+    left: float | None = None
+    typical: float | None = None
+    samples: int = 0
+
+
 @dataclass
 class ExperimentRow:
     """One line of `exs list`."""
@@ -132,6 +146,7 @@ class ExperimentRow:
     needs: Mapping[str, Resources | None] = field(default_factory=dict)
     queued: Mapping[str, int] = field(default_factory=dict)  #: queue -> jobs that stand in it
     why: str = ""  #: why its jobs wait, in a word or two
+    pace: Pace | None = None  #: what `Store.note_pace` has, where it was asked
 
     @property
     def stopped_itself(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from exs.cli.eta import Eta
 from exs.cli.output import jobs_of
 from exs.cli.progress import Progress
 from exs.errors import RedisUnreachable
@@ -51,6 +52,8 @@ class Attendance:
         self._node = node
         self._progress = Progress()
         self._counts: Mapping[JobState, int] = {}
+        self._eta = Eta(store)
+        self._left: float | None = None
         self._wanted = self._told = _GO_ON
         self._interrupts = 0
         self._pressed_at = 0.0
@@ -79,7 +82,7 @@ class Attendance:
         self._say()
         if self._finished():
             self._wanted = max(self._wanted, _FINISH)
-        self._progress.show(self._counts)
+        self._progress.show(self._counts, self._left)
         self._pass_on()
         if self._node.alive():
             self._sleep()
@@ -87,6 +90,7 @@ class Attendance:
     def _count(self) -> None:
         try:
             row = self._store.experiment(self._name)
+            self._left = self._eta.of([row])
         except RedisUnreachable as error:
             if not self._away:
                 self._progress.above(f"{error.message} Running jobs go on; still trying.")

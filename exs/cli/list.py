@@ -12,19 +12,22 @@ import click
 from exs.cli.output import forms, show
 from exs.cli.selectors import EVERY, Statuses, experiment_or_none, status_option
 from exs.cli.session import note_strangers, open_store
+from exs.cli.watchoption import WatchCommand
 from exs.errors import InputError
 from exs.model import JobState
 from exs.rows import JobRow
 
 if TYPE_CHECKING:
     from exs.store.store import Store
+    from exs.view.experiments import ExperimentTable
     from exs.view.fields import Field
+    from exs.view.render import Listing
 
 #: Finished experiments that `exs list` shows without -a.
 RECENT = 20
 
 
-@click.command("list")
+@click.command("list", cls=WatchCommand)
 @click.argument("names", nargs=-1, metavar="[NAME ...]")
 @click.option(
     "-t",
@@ -56,6 +59,12 @@ RECENT = 20
     "-s", "--sort", "fields", multiple=True, metavar="FIELD", help="With -t: sort by a parameter, result, status, ..."
 )
 @click.option("-d", "--decreasing", is_flag=True, help="With --sort: highest first.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.1),
+    metavar="[SECONDS]",
+    help="Show it anew every 2 (or so many) seconds, until Ctrl-C.",
+)
 @forms(csv=True)
 def command(
     names: tuple[str, ...],
@@ -67,26 +76,35 @@ def command(
     states: Statuses,
     fields: tuple[str, ...],
     decreasing: bool,
+    watch: float | None,
     form: str | None,
 ) -> None:
     """Experiments with their counts, or with -t (or a NAME) the jobs of one as a table.
 
     Parameters that are the same for all jobs stand in the title. A row that crashed says why, and what to
-    type to see more. The last lines of a table are the lowest and highest results.
+    type to see more. The last lines of a table are the lowest and highest results, and how long the rest will take.
     """
     wanted = (*tables, *names)
-    if not wanted:
-        if states or fields or decreasing or paragraphs or chosen:
-            raise click.UsageError("--status, -s, -d, -p and -f are about the jobs of one experiment: give -t NAME.")
-        show_experiments(form, everything, archived=archived or everything)
-    elif archived:
+    if not wanted and (states or fields or decreasing or paragraphs or chosen):
+        raise click.UsageError("--status, -s, -d, -p and -f are about the jobs of one experiment: give -t NAME.")
+    if wanted and archived:
         raise click.UsageError("--archived is about the list of experiments; exs list -t NAME shows archived ones too.")
-    elif decreasing and not fields:
+    if decreasing and not fields:
         raise click.UsageError("-d says in which direction --sort sorts: give --sort FIELD.")
+    if watch is not None and form is not None:
+        raise click.UsageError("--watch is for people: leave --json, --csv and -q out, or run the command again.")
+    look = Look(everything, states, fields, decreasing, paragraphs, chosen)
+    if watch is not None:
+        from exs.cli.watch import Watch
+
+        store = open_store()
+        Watch(watch).show(lambda: _listings(store, wanted, look, archived))
+        return
+    if not wanted:
+        show_experiments(form, everything, archived=archived or everything)
     for number, name in enumerate(wanted):
         if number and paragraphs and form is None:
             click.echo()
-        look = Look(everything, states, fields, decreasing, paragraphs, chosen)
         show_jobs(name, form, look)
 
 
@@ -97,17 +115,22 @@ def show_active(form: str | None) -> None:
 
 def show_experiments(form: str | None, everything: bool = False, active: bool = False, archived: bool = False) -> None:
     """Print one line per experiment; of those that are archived only with `archived`."""
+    store = open_store()
+    show(experiments(store, None if everything else 0 if active else RECENT, archived), form)
+    if form is None:
+        note_strangers(store)
+
+
+def experiments(store: Store, finished: int | None, archived: bool) -> ExperimentTable:
+    """One line per experiment, of those that are over the newest `finished`, None for all."""
     from exs.store.waits import Waits
     from exs.view.experiments import ExperimentTable, shown
 
-    store = open_store()
     rows = [row for row in store.experiments() if archived or shown(row)]
     slots = store.workers()
     Waits(slots, store.settings.timing.lease).note(rows)
-    finished = None if everything else 0 if active else RECENT
-    show(ExperimentTable(rows, slots, store.now(), finished, store.unused_gpus()), form)
-    if form is None:
-        note_strangers(store)
+    store.note_pace(rows)
+    return ExperimentTable(rows, slots, store.now(), finished, store.unused_gpus())
 
 
 @dataclass(frozen=True)
@@ -124,11 +147,15 @@ class Look:
 
 def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
     """Print the jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
+    show(jobs(open_store(), name, look), form)
+
+
+def jobs(store: Store, name: str, look: Look) -> Listing:
+    """The jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
     from exs.store.waits import Waits
     from exs.view.fields import Paragraphs
     from exs.view.jobs import JobTable
 
-    store = open_store()
     experiment = experiment_or_none(store, name)
     if experiment is None:
         found = store.find(name)
@@ -136,14 +163,23 @@ def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
     else:
         found = store.jobs(experiment.name, states=look.states.asked)
     rows = [row for row in found if look.states.names(row)] if look.states else found
-    if experiment.kind != "pull" and any(row.state is JobState.QUEUED for row in rows):
-        Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
+    if experiment.kind != "pull":
+        if any(row.state is JobState.QUEUED for row in rows):
+            Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
+        store.note_pace([experiment])
     _add_series(store, rows, (*look.fields, *look.chosen))
     now = store.now()
     rows = _sorted(rows, _fields(rows, look.fields, "cannot sort by", now), look.decreasing)
     chosen = _fields(rows, look.chosen, "cannot show", now)
     table = JobTable(experiment, rows, now, look.everything, chosen)
-    show(Paragraphs(table, rows, chosen) if look.paragraphs else table, form)
+    return Paragraphs(table, rows, chosen) if look.paragraphs else table
+
+
+def _listings(store: Store, wanted: Sequence[str], look: Look, archived: bool) -> list[Listing]:
+    """What `exs list` shows, as it is now."""
+    if not wanted:
+        return [experiments(store, None if look.everything else RECENT, archived or look.everything)]
+    return [jobs(store, name, look) for name in wanted]
 
 
 def _add_series(store: Store, rows: list[JobRow], names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from exs.model import FINAL, JobState
 from exs.view.counts import counted
 from exs.view.screen import Screen
 from exs.view.text import width
-from exs.view.when import duration
+from exs.view.when import rough
 
 #: Seconds between two lines where a line cannot be rewritten, in a file or a dumb terminal.
 _APART = 10.0
@@ -40,11 +40,11 @@ class Progress:
         """True if a person sits there."""
         return self._rewritable and sys.stdin.isatty()
 
-    def show(self, counts: Mapping[JobState, int]) -> None:
-        """Show `counts`, unless a question stands there."""
+    def show(self, counts: Mapping[JobState, int], seconds_left: float | None = None) -> None:
+        """Show `counts`, unless a question stands there; and what is left, by what was seen here if nobody says it."""
         if self._silent:
             return
-        left = self._left(counts)
+        left = self._left(counts) if seconds_left is None else _about(seconds_left)
         line = counted(counts, self._screen)
         if width(counted(counts, Screen()) + left) < (self._screen.width or 80):
             line += left
@@ -96,4 +96,8 @@ class Progress:
         ended = over - self._over_before
         if ended < _ENOUGH or not to_go:
             return ""
-        return f"  about {duration((time.monotonic() - self._began) / ended * to_go)} left"
+        return _about((time.monotonic() - self._began) / ended * to_go)
+
+
+def _about(seconds: float) -> str:
+    return f"  about {rough(seconds)} left"

@@ -41,8 +41,8 @@ def _pages(store: Store, selector: str, states: Statuses) -> list[Listing]:
 
     experiment = None if states else experiment_or_none(store, selector)
     if experiment is not None:
-        first = store.jobs(experiment.name, start=0, stop=0)
-        specs = [store.spec(experiment.name, row.spec) for row in first if row.spec]
+        specs = store.specs(experiment.name)
+        store.note_pace([experiment])
         drawn = store.scheduler(experiment.name) if experiment.kind == "pull" else {}
         return [ExperimentPage(experiment, specs, store.now(), drawn)]
     rows = selected(store, [selector], states)

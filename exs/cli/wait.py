@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exs.cli.eta import Eta
 from exs.cli.output import forms, jobs_of, show_json
 from exs.cli.patience import Patience
 from exs.cli.progress import Progress
@@ -39,9 +40,10 @@ def command(ctx: click.Context, selectors: tuple[str, ...], form: str | None) ->
 
     Paused jobs are waited for. Ctrl-C ends the waiting and leaves the jobs alone.
     """
-    watch = _Watch(open_store(), selectors)
     screen = out_screen()
-    progress = Progress(silent=form is not None or not screen.terminal)
+    silent = form is not None or not screen.terminal
+    watch = _Watch(open_store(), selectors, shows=not silent)
+    progress = Progress(silent)
     counts = watch.until_over(progress)
     progress.close()
     if form == "json":
@@ -53,11 +55,17 @@ def command(ctx: click.Context, selectors: tuple[str, ...], form: str | None) ->
 
 
 class _Watch:
-    """Counts the jobs that `selectors` name: whole experiments by their counters, others by reading their rows."""
+    """Counts the jobs that `selectors` name: whole experiments by their counters, others by reading their rows.
 
-    def __init__(self, store: Store, selectors: Sequence[str]) -> None:
+    `shows`: somebody wants to know how long it will take.
+    """
+
+    def __init__(self, store: Store, selectors: Sequence[str], shows: bool) -> None:
         self._store = store
+        self._shows = shows
         self._pulled = False  # no worker takes them: processes of the user's do
+        self._eta = Eta(store)
+        self._left: float | None = None  # seconds, as Redis measured them
         self._held_up = ""  # what keeps jobs from running that nobody but a person ends
         self._names, jobs = whole_and_rest(store, selectors)
         self._indices: defaultdict[str, set[int]] = defaultdict(set)
@@ -72,7 +80,7 @@ class _Watch:
         told = said = False
         while True:
             counts = patience.outlast(self._counts)
-            progress.show(counts)
+            progress.show(counts, self._left)
             left = {state for state, number in counts.items() if number} - FINAL
             if not left:
                 return counts
@@ -93,8 +101,9 @@ class _Watch:
     def _counts(self) -> Mapping[JobState, int]:
         counts: Counter[JobState] = Counter()
         self._held_up = ""
-        for name in self._names:
-            row = self._store.experiment(name)
+        experiments = [self._store.experiment(name) for name in self._names]
+        for row in experiments:
+            name = row.name
             counts.update(row.counts)
             self._pulled = self._pulled or row.kind == "pull"
             if row.paused:
@@ -108,4 +117,6 @@ class _Watch:
             held_up = next((row for row in found if row.state is JobState.PAUSED), None)
             if held_up is not None:
                 self._held_up = f"{selector(held_up)} is paused: exs activate {selector(held_up)}"
+        if self._shows and not self._indices:
+            self._left = self._eta.of(experiments)
         return counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from exs.rows import SlotRow
 
@@ -44,3 +45,59 @@ def start(free: Sequence[float], before: Sequence[tuple[float, int]]) -> float:
         for _ in range(jobs - rounds * len(slots)):
             heapq.heapreplace(slots, slots[0] + seconds)
     return slots[0]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that runs: for how many seconds so far, and how far it says that it is, 0 to 1."""
+
+    seconds: float
+    progress: float | None = None
+
+
+#: Below this a progress says too little of how long the rest takes.
+_TOO_EARLY = 0.01
+
+
+def _rest(one: Running, took: Sequence[float]) -> float | None:
+    """Seconds until a job that runs is likely to be over: by what it says, else as those that took longer than it has.
+
+    One that has taken longer than all of them is believed to end in as long as half of them took.
+    """
+    if one.progress is not None and one.progress >= _TOO_EARLY:
+        return one.seconds * (1 - one.progress) / one.progress
+    if not took:
+        return None
+    longer = [seconds for seconds in took if seconds > one.seconds]
+    return quantile(longer, 0.5) - one.seconds if longer else quantile(took, 0.5)
+
+
+def part_done(one: Running, took: Sequence[float]) -> float | None:
+    """How far a job that runs is, 0 to 1; None where nobody knows."""
+    if one.progress is not None:
+        return one.progress
+    rest = _rest(one, took)
+    return None if rest is None else one.seconds / (one.seconds + rest) if one.seconds + rest else 1.0
+
+
+def left(running: Sequence[Running], slots: int, waiting: int, took: Sequence[float]) -> float | None:
+    """Seconds until all that runs and waits is over, if `slots` jobs run at once as they do now; None if nobody knows.
+
+    `running`: those that were measured of the `slots` jobs that run; `took`: what finished jobs took, shortest first.
+    """
+    rests = [_rest(one, took) for one in running]
+    known = [rest for rest in rests if rest is not None]
+    if not known:
+        return None
+    if took:
+        length = quantile(took, 0.5)
+    else:  # none is done: as long as those that say how far they are will have taken
+        whole = sorted(one.seconds + rest for one, rest in zip(running, rests, strict=True) if rest is not None)
+        length = quantile(whole, 0.5)
+    lanes = [known[at % len(known)] for at in range(max(slots, 1))]
+    rounds = max(0, waiting - _STEPS) // len(lanes)
+    lanes = [moment + rounds * length for moment in lanes]
+    heapq.heapify(lanes)
+    for _ in range(waiting - rounds * len(lanes)):
+        heapq.heapreplace(lanes, lanes[0] + length)
+    return max(lanes)

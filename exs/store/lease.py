@@ -97,6 +97,16 @@ class Holders(Menders):
             raise BrokenRecord(f"experiment {experiment} has no spec {digest}.")
         return records.spec_from(text, f"spec {digest} of {experiment}")
 
+    def specs(self, experiment: str) -> dict[str, Spec]:
+        """Every Spec with which jobs of an experiment were pushed, by digest; one that cannot be read is left out."""
+        with sentences(self._url):
+            texts = self._client.hgetall(keys.SPECS + experiment)
+        found: dict[str, Spec] = {}
+        for digest, text in sorted(texts.items()):
+            with contextlib.suppress(BrokenRecord):
+                found[records.text(digest)] = records.spec_from(text, f"spec of {experiment}")
+        return found
+
     def renew(self, job: str, attempt: str, offer: Offer, directory: str = "", log: str = "") -> tuple[Renewed, bool]:
         """Prolong a lease and reap others'. The second value is False when the slot must register anew.
 

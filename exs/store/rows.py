@@ -180,7 +180,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         excluded=tuple(text(f[b"xn"]).split(",")) if b"xn" in f else (),
         least_memory=whole(f[b"om"]) + 1 if b"om" in f else 0,
         paused_by=text(get(b"pb")),
-        progress=_share(get(b"pg")),
+        progress=share(get(b"pg")),
         said=text(get(b"ss")),
         checkpoint=checkpoint,
         metrics=metrics,
@@ -189,7 +189,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
     )
 
 
-def _share(value: bytes | None) -> float | None:
+def share(value: bytes | None) -> float | None:
     """A number from 0 to 1, else None."""
     try:
         found = float(value) if value else -1.0

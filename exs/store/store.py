@@ -1,13 +1,14 @@
 """The Store: everything exs does to Redis, in one interface.
 
     producers   push  plan  discard_stage                                             push.py
-    holders     node_up  forgot  slot_dead  warm_up  claim  spec  renew  finish  finish_and_claim
+    holders     node_up  forgot  slot_dead  warm_up  claim  spec  specs  renew  finish  finish_and_claim
                 release  release_unknown  woken  claim_when_woken  reap               lease.py
     reports     report  metrics                                                   reports.py
     pullers     add_experiment  scheduler  add_job  put  job_and_etag  jobs_and_etags
                 puller_up                                                             pull.py
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     waiting     why                                                               why.py
+                note_pace                                                         pace.py
     steering    cancel  retry  remove  remove_experiment                              steer.py
                 pause  activate  pause_experiment  activate_experiment  archive  unarchive  held  paused
                                                                                       pause.py
@@ -39,6 +40,7 @@ from exs.store.health import Onlookers
 from exs.store.lease import Holders
 from exs.store.logs import Logs
 from exs.store.order import Arranging
+from exs.store.pace import Paces
 from exs.store.pause import Pausing
 from exs.store.pools import Pools
 from exs.store.pull import Pullers
@@ -63,6 +65,7 @@ class Store(
     Pools,
     Gpus,
     Logs,
+    Paces,
     Explainers,
 ):
     """One connection to the queue; see the module's page for what it can do."""

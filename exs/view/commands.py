@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 
-from exs.command import render
+from exs.command import render, template_of
 from exs.errors import ExsError
 from exs.model import Spec
 from exs.rows import JobRow
@@ -27,5 +27,16 @@ def typed(row: JobRow, spec: Spec) -> dict[str, str]:
         try:
             found[command] = render(spec.commands[command], masked_all(row.params), own).typed
         except (ExsError, KeyError, TypeError) as error:  # the record is another version's, or somebody wrote it
+            found[command] = f"cannot be shown: {error}"
+    return found
+
+
+def templates(spec: Spec) -> dict[str, str]:
+    """Name of each command of a push -> its words as the sweep has them, parameters in braces."""
+    found: dict[str, str] = {}
+    for command, compiled in spec.commands.items():
+        try:
+            found[command] = template_of(compiled)
+        except (KeyError, TypeError, AttributeError) as error:  # as in `typed`
             found[command] = f"cannot be shown: {error}"
     return found

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exs.model import FINAL, HELD, JobState, Json, Spec
 from exs.rows import ExperimentRow, JobRow, Metric, PastAttempt
 from exs.view import records
 from exs.view.columns import assignments
-from exs.view.commands import typed
-from exs.view.experiments import active, paused
+from exs.view.commands import templates, typed
+from exs.view.experiments import active, pace_line, paused
 from exs.view.jobs import LAST_WORDS_ON_PAGE, reason, selector, where
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.text import masked, masked_all, safe, safe_lines, shown, without_secrets
@@ -103,10 +103,10 @@ class JobPage:
 
 @dataclass
 class ExperimentPage:
-    """One experiment; `specs` are the ways in which its jobs are run, one per push; `scheduler`: how they are drawn."""
+    """One experiment; `specs`: digest -> one of the ways in which its jobs are run; `scheduler`: how they are drawn."""
 
     row: ExperimentRow
-    specs: Sequence[Spec]
+    specs: Mapping[str, Spec]
     now: float
     scheduler: Mapping[str, Json] = field(default_factory=dict)
 
@@ -124,7 +124,8 @@ class ExperimentPage:
 
     def document(self) -> Mapping[str, Json]:
         more = {"scheduler": dict(self.scheduler)} if self.row.kind == "pull" else {}
-        return records.experiment(self.row) | {"specs": [_spec(spec) for spec in self.specs], **more}
+        specs = [{"digest": digest} | _spec(spec) for digest, spec in self._specs()]
+        return records.experiment(self.row) | {"specs": specs, **more}
 
     def records(self) -> Iterator[Mapping[str, Json]]:
         yield records.flat(records.experiment(self.row))
@@ -136,6 +137,7 @@ class ExperimentPage:
         row = self.row
         counts = [f"{number} {state.value}" for state, number in row.counts.items() if number]
         yield "jobs", f"{row.jobs}: {', '.join(counts)}" if counts else str(row.jobs)
+        yield "progress", pace_line(row)
         yield "", f"{row.waiting_retry} wait for their next attempt" if row.waiting_retry else ""
         yield "", f"preempted by {safe(row.preempted_by)}" if row.preempted_by else ""
         yield "", paused(row) if row.paused else ""
@@ -153,13 +155,19 @@ class ExperimentPage:
         yield "retries", str(row.retries) if row.retries else ""
         first = "1 job" if row.canary == 1 else f"{row.canary} jobs"
         yield "canary", f"{first} must be done before the others run" if row.canary else ""
-        for spec in self.specs:
-            yield "commands", safe(", ".join(spec.commands))
+        for digest, spec in self._specs():
+            if len(self.specs) > 1:
+                yield "spec", f"{safe(digest)}{', of the last push' if digest == row.spec else ''}"
+            yield from _templates(spec)
             yield "run in", safe(spec.cwd)
             yield "output", safe(spec.output)
             yield "env", assignments(spec.env)
             yield "timeout", duration(spec.timeout) if spec.timeout else ""
             yield from _policies(spec)
+
+    def _specs(self) -> Iterator[tuple[str, Spec]]:
+        """That of the last push first."""
+        yield from sorted(self.specs.items(), key=lambda one: one[0] != self.row.spec)
 
     def _drawn(self) -> Iterator[tuple[str, str]]:
         """A pull experiment: how Schedy called what makes its jobs, and what each parameter is drawn from."""
@@ -168,6 +176,14 @@ class ExperimentPage:
         for parameter, how in drawn.items() if isinstance(drawn, dict) else ():
             kind, arguments = next(iter(how.items())) if isinstance(how, dict) and how else ("", how)
             yield "", f"{safe(parameter)}: {safe(kind)} ({shown(masked(parameter, arguments))})"
+
+
+def _templates(spec: Spec) -> Iterator[tuple[str, str]]:
+    """The commands as the sweep has them."""
+    lines = templates(spec)
+    for number, (name, line) in enumerate(lines.items()):
+        label = "commands" if len(lines) > 1 else "command"
+        yield "" if number else label, safe(f"{name}: {line}" if len(lines) > 1 else line)
 
 
 def _metrics(metrics: Mapping[str, Metric]) -> Iterator[tuple[str, str]]:

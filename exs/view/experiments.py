@@ -12,7 +12,7 @@ from exs.view.counts import NO_WORKER
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, plain
 from exs.view.text import safe
-from exs.view.when import ago
+from exs.view.when import ago, duration, rough
 
 _S = JobState
 
@@ -88,6 +88,9 @@ class ExperimentTable:
         ]
         if any(row.counts.get(_S.CANCELED, 0) for row in rows):
             columns.append(counted("canceled", "yellow", _S.CANCELED))
+        lefts = [left(row) for row in rows]
+        if any(lefts):
+            columns.append(Column("left", lefts, right=True, least=WHOLE, spare=1))
         # What the note says of an experiment is not said twice, and what passes in a moment not at all.
         whys = ["" if row.paused or not active(row) or row.why == "soon" else safe(row.why) for row in rows]
         if any(whys):
@@ -111,6 +114,22 @@ def active(row: ExperimentRow) -> bool:
 def shown(row: ExperimentRow) -> bool:
     """False for what is archived; what RQ's own tools put back to work is shown all the same."""
     return not row.archived or active(row)
+
+
+def left(row: ExperimentRow) -> str:
+    """How long it will take, `12m`; "" where nobody knows."""
+    return rough(row.pace.left) if row.pace is not None and row.pace.left is not None else ""
+
+
+def pace_line(row: ExperimentRow) -> str:
+    """How far an experiment has come, and how long it will take: `34%, about 12m left (a job takes 40s)`; "" for
+    nothing to say."""
+    if row.pace is None:
+        return ""
+    parts = [f"{row.pace.share:.0%}", f"about {left(row)} left" if left(row) else ""]
+    if row.pace.typical is not None:
+        parts[-1] += f" (a job takes {duration(row.pace.typical)})"
+    return ", ".join(filter(None, map(str.strip, parts)))
 
 
 def paused(row: ExperimentRow) -> str:

@@ -13,7 +13,7 @@ from exs.rows import ExperimentRow, JobRow
 from exs.view import records
 from exs.view.columns import WORD, Choice, assignments, cells, choose, column_of
 from exs.view.counts import counted
-from exs.view.experiments import paused
+from exs.view.experiments import pace_line, paused
 from exs.view.fields import Field
 from exs.view.screen import STATE_STYLE, Screen
 from exs.view.tables import WHOLE, Column, psql, values
@@ -63,6 +63,8 @@ class JobTable:
         yield from psql(self._columns(choice), free, _notes(self.rows))
         if len(self.rows) > 1:
             yield from _extremes(self.rows, choice, screen)
+        if not self._pull and (pace := pace_line(self.experiment)):
+            yield screen.paint(pace, "dim")
 
     @property
     def _pull(self) -> bool:

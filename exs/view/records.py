@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from exs.model import JobState, Json, Params
+from exs.model import FINAL, JobState, Json, Params
 from exs.rows import Drain, ExperimentRow, JobRow, Metric, PastAttempt, SlotRow, UnusedGpu
 from exs.settings import masked_url
 from exs.view.text import masked, masked_all, without_secrets
@@ -127,8 +127,18 @@ def experiment(row: ExperimentRow) -> dict[str, Json]:
         "jobs": row.jobs,
         "waiting_retry": row.waiting_retry,
         "why": row.why or None,
+        "progress": round(progress(row), 4),
+        "seconds_left": None if row.pace is None or row.pace.left is None else round(row.pace.left, 3),
+        "typical_seconds": None if row.pace is None or row.pace.typical is None else round(row.pace.typical, 3),
         "counts": {state.value: row.counts.get(state, 0) for state in JobState},
     }
+
+
+def progress(row: ExperimentRow) -> float:
+    """How far an experiment has come, 0 to 1; by its jobs that are over where nothing is known of those that run."""
+    if row.pace is not None:
+        return row.pace.share
+    return sum(row.counts.get(state, 0) for state in FINAL) / row.jobs if row.jobs else 0.0
 
 
 def slot(row: SlotRow, now: float) -> dict[str, Json]:

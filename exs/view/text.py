@@ -23,6 +23,8 @@ _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _SECRET_PARTS = ("secret", "password", "passwd", "passphrase", "credential", "apikey", "privatekey")
 #: ... and the words that do so only at its end: `max_tokens` and `key_dim` are plain hyperparameters.
 _SECRET_ENDS = frozenset({"token", "key", "auth", "authorization", "pwd", "pass"})
+#: A change of colours, as `Screen.paint` writes it.
+_SGR = re.compile(r"(\x1b\[[0-9;]*m)")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -128,6 +130,21 @@ def cut(text: str, limit: int, front: float = 0.5) -> str:
     head = _fitting(text, int(limit * front))
     tail = _fitting(text[::-1], limit - 1 - width(head))[::-1]
     return f"{head}…{tail}"
+
+
+def clipped(line: str, limit: int) -> str:
+    """A printed line, with its colours, cut off behind `limit` columns."""
+    if len(line) <= limit and line.isascii():
+        return line
+    kept, used = [], 0
+    for part in _SGR.split(line):
+        if part.startswith("\x1b"):
+            kept.append(part)
+        elif used < limit:
+            piece = _fitting(part, limit - used)
+            kept.append(piece)
+            used = limit if len(piece) < len(part) else used + width(piece)
+    return "".join(kept)
 
 
 def _fitting(text: str, limit: int) -> str:

@@ -27,6 +27,11 @@ def duration(seconds: float) -> str:
     return f"{days}d{hours:02d}h" if days < 100 else f"{days}d"
 
 
+def rough(seconds: float) -> str:
+    """A guessed length of time, in whole seconds: `1s`, `12s`, `4m05s`."""
+    return duration(max(1, round(seconds))).replace(".0s", "s")
+
+
 def ago(then: float, now: float) -> str:
     """How long ago `then` was, both in Redis seconds: `now`, `12s ago`, `3m ago`, `5d ago`; "-" for never."""
     if not then:

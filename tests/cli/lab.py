@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from exs.model import Claim, JobState, NewJob, Offer, Outcome, Spec
+from exs.store import keys
 from exs.store.push import Origin
+from exs.store.rows import iso_seconds
 from exs.store.store import Store
+from exs.view.when import iso
 
 ROOT = Path(__file__).parents[2]
 S = JobState
@@ -105,6 +108,13 @@ class Lab:
     def leave(self, node: str = "laptop") -> None:
         """The slot of `node` goes home."""
         self.store.slot_dead([self.offer(node).slot], "its slot left")
+
+    def began_ago(self, claim: Claim, seconds: float) -> None:
+        """Make it so that the job has run for so long: before it ended, or until now."""
+        client, key = self.store._client, keys.RQ_JOB + claim.job
+        ended = client.hget(key, "ended_at")
+        end = iso_seconds(ended) if ended else self.store.now()
+        client.hset(key, "started_at", iso(end - seconds) or "")
 
     def end(self, claim: Claim, state: JobState = S.DONE, node: str = "laptop", **outcome: Any) -> None:
         """End a started job."""

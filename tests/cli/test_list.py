@@ -48,7 +48,7 @@ def test_list_has_one_line_per_experiment_with_its_counts(exs: Exs, lab: Lab) ->
     mixed(lab)
     lines = exs("list").splitlines()
     assert lines[0] == "1 experiment, 1 running, 1 waiting"
-    assert lines[1].split() == ["name", "done", "run", "wait", "fail", "pushed"]
+    assert lines[1].split() == ["name", "done", "run", "wait", "fail", "left", "pushed"]
     assert lines[2].split()[:5] == ["resnet", "1", "1", "1", "1"]
     assert exs("ls", "-q") == "resnet\n"
     found = exs.json("list")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from cli.lab import Exs, Lab
 from exs.model import Failure, JobState
 
@@ -49,3 +51,17 @@ def test_a_unique_beginning_of_an_id_is_enough(exs: Exs, lab: Lab) -> None:
 def test_workers_are_listed_even_when_there_are_none(exs: Exs, lab: Lab) -> None:
     assert exs("workers") == "workers: 0 busy, 0 idle\nstart one on each machine: exs worker\n"
     assert exs.json("workers") == {"workers": [], "counts": {"busy": 0, "idle": 0}, "unused_gpus": []}
+
+
+def test_an_experiment_shows_every_way_in_which_its_jobs_run(exs: Exs, tmp_path: Path) -> None:
+    """A file that was pushed, edited and pushed again; one command of bash, one that is executed."""
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("name: two\ncommand: python train.py --lr {lr} [fast]\nparams: {lr: [1, 2], fast: [true]}\n")
+    exs("push", "sweep.yaml")
+    sweep.write_text("name: two\ncommand: cat {lr} | sort > '{fast}'\nparams: {lr: [3], fast: [a b]}\ntimeout: 60\n")
+    exs("push", "sweep.yaml")
+    text = exs("show", "two")
+    assert "  command     cat {lr} | sort > '{fast}'\n" in text
+    assert "  command     python train.py --lr {lr} [fast]\n" in text
+    assert text.index("of the last push") < text.index("cat {lr}") < text.index("python train.py")
+    assert [spec["timeout"] for spec in exs.json("show", "two")["specs"]] == [60, None]

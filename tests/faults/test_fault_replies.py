@@ -145,6 +145,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "mend_marked": (astray, lambda store, scene: store.mend("e")),
     "node_up": (nothing, lambda store, scene: store.node_up("n", "b", "m", 1)),
     "states": (astray, lambda store, scene: store.misplaced()),
+    "pace": (nothing, lambda store, scene: store.note_pace(store.experiments())),
     "pause": (nothing, lambda store, scene: store.pause(scene.ids, "ann")),
     "pause_experiment": (nothing, lambda store, scene: store.pause_experiment("e", "ann")),
     "points": (nothing, lambda store, scene: store.plan("e", points(1, 2, 99), ME)),

@@ -123,7 +123,9 @@ def test_hostile_values_reach_no_terminal() -> None:
         SlotTable([slot(name=f"{evil}/0", experiment=evil, index=1, state=evil)], NOW, quiet=30),
         JobPage(row, NOW),
         JobPage(row, NOW, Spec({evil: {"argv": [[{"value": "API_KEY"}, evil, {"value": evil}]]}}, cwd=evil)),
-        ExperimentPage(experiment(evil, id=evil), [], NOW),
+        ExperimentPage(
+            experiment(evil, id=evil), {evil: Spec({evil: {"argv": [[evil], [{"value": evil}]]}}, evil)}, NOW
+        ),
     ]
     for listing in crowd:
         for columns in (None, 80):
