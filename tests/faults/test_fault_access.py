@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exs.errors import EXIT_REDIS
-from exs.model import FINAL, JobState
+from exs.model import FINAL, JobState, Spec
 from harness.fleet import Fleet
 
 S = JobState
@@ -118,5 +118,53 @@ def test_f54_cancel_races_finish(fleet: Fleet, seed: int) -> None:
         assert starts[row.id] <= row.attempts <= 1, row  # what is canceled at once may not get to say that it began
         assert row.state is S.CANCELED or (row.id in ends and row.result == {"loss": 1}), row
     assert all(row.state in FINAL for row in rows)
+    fleet.wait_gone("")
+    fleet.check()
+
+
+@pytest.mark.fault(54)
+def test_f54_cancel_races_a_failure(fleet: Fleet) -> None:
+    """Jobs that fail, with a retry left: one whose end was asked for before it failed is canceled, and not retried."""
+    rng = random.Random(3)
+    fleet.node("a", "--cpus", "2", slots=2, EXS_RETRY_WAIT="0.01")
+    jobs = fleet.push("pause", 0.02, "exit", 3, jobs=60, retries=1, breaker=False)
+    asked = set()
+    for job in jobs:
+        fleet.wait(lambda job=job: fleet.row(job).state is not S.QUEUED or fleet.row(job).attempts, "its turn")
+        until = time.monotonic() + rng.uniform(0, 0.06)
+        fleet.wait(lambda until=until: time.monotonic() > until, "the moment")
+        said = fleet.store.cancel([job])
+        if said["asked"] or said["canceled"]:
+            asked.add(job)
+    rows = fleet.wait_all(seconds=60)
+    assert asked and {row.id for row in rows if row.state is S.CANCELED} == asked
+    assert {row.state for row in rows} <= {S.CRASHED, S.CANCELED}
+    assert all(row.attempts <= 2 for row in rows)
+    fleet.wait_gone("")
+    fleet.check()
+
+
+@pytest.mark.fault(54)
+def test_f54_edit_races_claim_and_finish(fleet: Fleet) -> None:
+    """A hundred jobs, each edited at a moment of its own: what was not over has run to its end with the new value."""
+    rng = random.Random(4)
+    fleet.node("a", "--cpus", "2", slots=2)
+    verbs = ("told", "EXS_PARAMS", "pause", 0.02)
+    jobs = fleet.push(*verbs, jobs=100, grace=0.2)
+    spec = Spec({"train": {"argv": [[word] for word in fleet.witness.command(*verbs)]}}, str(fleet.home), grace=0.2)
+    expected = {}
+    for number, job in enumerate(jobs):
+        until = time.monotonic() + rng.uniform(0, 0.02)
+        fleet.wait(lambda until=until: time.monotonic() > until, "the moment")
+        if number % 10 == 9:  # one in ten too late
+            fleet.wait_state(job, S.DONE)
+        value = number + 1000
+        code, _ = fleet.store.edit(job, f"{number:016x}", {"i": value}, f"I_{value}", f"{value:016x}", spec)
+        expected[job] = value if code in ("edited", "asked") else number
+    rows = fleet.wait_all(seconds=60)
+    last = {seen.job: json.loads(seen.text)["i"] for seen in fleet.witness.seen("told")}
+    assert len({value >= 1000 for value in expected.values()}) == 2, "some were over before, some were not"
+    assert last == expected == {row.id: row.params["i"] for row in rows}
+    assert {row.state for row in rows} == {S.DONE}
     fleet.wait_gone("")
     fleet.check()
