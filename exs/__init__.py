@@ -1,8 +1,9 @@
 """exs: a distributed, worker-pull job queue for machine-learning experiments.
 
 From Python: `connect` gives the queue (`exs.api`), `task` makes jobs of a function (`exs.tasks`), `job` is for
-training code, and SchedyDB, ManualSearch, RandomSearch, random and errors are those of Schedy's client
-(`exs.compat.schedy`). To import exs loads none of them: each comes with its first use.
+training code, SchedyDB, ManualSearch, RandomSearch, random and errors are those of Schedy's client
+(`exs.compat.schedy`), and launch and Context are MLXP's (`exs.compat.mlxp`). To import exs loads none of them: each
+comes with its first use.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ if TYPE_CHECKING:  # `typing` takes longer to import than `exs.job`, which train
     from exs.api import Experiment as Experiment
     from exs.api import Queue as Queue
     from exs.api import connect as connect
+    from exs.compat.mlxp import ConfigDict as ConfigDict
+    from exs.compat.mlxp import Context as Context
+    from exs.compat.mlxp import instance_from_dict as instance_from_dict
+    from exs.compat.mlxp import instantiate as instantiate
+    from exs.compat.mlxp import launch as launch
     from exs.compat.schedy import Job as Job
     from exs.compat.schedy import ManualSearch as ManualSearch
     from exs.compat.schedy import RandomSearch as RandomSearch
@@ -32,6 +38,11 @@ _LAZY = {
     "task": "exs.tasks",
     "job": "exs.job",
     "errors": "exs.errors",
+    "launch": "exs.compat.mlxp",
+    "Context": "exs.compat.mlxp",
+    "ConfigDict": "exs.compat.mlxp",
+    "instantiate": "exs.compat.mlxp",
+    "instance_from_dict": "exs.compat.mlxp",
     "SchedyDB": "exs.compat.schedy",
     "ManualSearch": "exs.compat.schedy",
     "RandomSearch": "exs.compat.schedy",

@@ -30,13 +30,13 @@ from exs.sweep.suggest import shorten
 
 COMMAND = "run"
 
-_PARAMETER = re.compile(r"(?P<prefix>\+{0,2})(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)\Z", re.DOTALL)
+_KEY_VALUE = re.compile(r"(?P<prefix>\+{0,2})(?P<name>[A-Za-z_][\w.-]*)=(?P<value>.*)\Z", re.DOTALL)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _CALL = re.compile(r"\s*(?P<name>range|choice|interval|glob|shuffle|sort)\((?P<arguments>.*)\)\s*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class _Parameter:
+class Parameter:
     """One `key=value` word. `typed`: each value as it stood in the word; nothing for a range."""
 
     prefix: str
@@ -60,7 +60,7 @@ def from_words(words: Sequence[str], options: Options, limits: Limits, cwd: Path
     if options.overrides:
         raise InputError("-o key=value changes a sweep file.", "Write key=value after the program.")
     parts = _parts(words, limits)
-    parameters = [part for part in parts if isinstance(part, _Parameter)]
+    parameters = [part for part in parts if isinstance(part, Parameter)]
     _check_distinct(parameters)
     block = Block(
         axes=[[Axis(each.name, each.values)] for each in parameters if len(each.values) > 1],
@@ -82,7 +82,7 @@ def from_words(words: Sequence[str], options: Options, limits: Limits, cwd: Path
     )
 
 
-def _spec(parts: Sequence[str | _Parameter], context: Context) -> Spec:
+def _spec(parts: Sequence[str | Parameter], context: Context) -> Spec:
     return Spec(
         commands={COMMAND: {"argv": [_segments(part) for part in parts]}},
         cwd=context.cwd,
@@ -108,16 +108,20 @@ def _check(words: Sequence[str], limits: Limits) -> None:
             raise InputError(f"the word {shorten(word)} holds a NUL, which no command line can carry.")
 
 
-def _parts(words: Sequence[str], limits: Limits) -> list[str | _Parameter]:
+def _parts(words: Sequence[str], limits: Limits) -> list[str | Parameter]:
     """The words, with those after the program that are `key=value` read; what follows `-c` is code, not a key."""
-    parts: list[str | _Parameter] = [words[0]]
+    parts: list[str | Parameter] = [words[0]]
     for before, word in pairwise(words):
-        match = _PARAMETER.match(word) if before != "-c" else None
-        parts.append(_parameter(match, word, limits) if match else word)
+        parameter = read_parameter(word, limits) if before != "-c" else None
+        parts.append(parameter or word)
     return parts
 
 
-def _parameter(match: re.Match[str], word: str, limits: Limits) -> _Parameter:
+def read_parameter(word: str, limits: Limits) -> Parameter | None:
+    """What a word `key=value` says, None for any other word. Raises InputError, naming the word."""
+    match = _KEY_VALUE.match(word)
+    if match is None:
+        return None
     where = f"the word {shorten(word)}"
     name, written = match["name"], match["value"]
     check_param_name(name, where)
@@ -127,17 +131,17 @@ def _parameter(match: re.Match[str], word: str, limits: Limits) -> _Parameter:
     if call and call["name"] == "range":
         numbers = [typed_words.value(each, where, limits) for each in call["arguments"].split(",")]
         steps = span([0, *numbers] if len(numbers) == 1 else numbers, where, limits)
-        return _Parameter(match["prefix"], name, steps, ())
+        return Parameter(match["prefix"], name, steps, ())
     typed = typed_words.elements(call["arguments"] if call else written, where)
     if len(typed) > 1:
         typed = [each.strip() for each in typed]
         if any(_CALL.match(each) for each in typed):
             raise InputError(f"{where}: range(...) and choice(...) stand alone.", "Write the values with commas.")
     values = [typed_words.value(each, where, limits) if each else "" for each in typed]
-    return _Parameter(match["prefix"], name, values, typed)
+    return Parameter(match["prefix"], name, values, typed)
 
 
-def _check_distinct(parameters: Sequence[_Parameter]) -> None:
+def _check_distinct(parameters: Sequence[Parameter]) -> None:
     seen: set[str] = set()
     for name in (each.name for each in parameters):
         if name in seen:
@@ -152,14 +156,14 @@ def _shown(value: Json, name: str) -> str | None:
         return None
 
 
-def _segments(part: str | _Parameter) -> list[Json]:
+def _segments(part: str | Parameter) -> list[Json]:
     if isinstance(part, str):
         return [part] if part else []
     spelled = part.spelled()
     return [f"{part.prefix}{part.name}=", {"value": part.name, **({"spelled": spelled} if spelled else {})}]
 
 
-def _stem(parts: Sequence[str | _Parameter]) -> str:
+def _stem(parts: Sequence[str | Parameter]) -> str:
     """Stem of the script: the first word with a suffix, else the program."""
     literal = [PurePath(part) for part in parts if isinstance(part, str) and not part.startswith("-")]
     return next((path.stem for path in literal[1:] if path.suffix), literal[0].stem if literal else "sweep")

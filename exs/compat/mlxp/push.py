@@ -1,0 +1,42 @@
+"""`python main.py --push lr=0.1,0.2`: each point becomes a job that runs the same script."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from exs.api import connect
+from exs.compat.mlxp.arguments import Push
+from exs.errors import InputError
+from exs.settings import Settings
+from exs.sweep.commandline import from_words
+from exs.sweep.model import Options
+from exs.view.pushed import summary
+from exs.view.screen import screen_of
+
+
+def push(words: Sequence[str], how: Push, settings: Settings) -> None:
+    """Queue the points, whole or not at all, and say how many are new. Raises ExsError.
+
+    The job of a point is `python main.py` with its overrides as separate words, which no shell reads, in the current
+    directory and with this interpreter.
+    """
+    sweep = from_words([sys.executable, *program(), *words], Options(name=how.name), settings.limits, Path.cwd())
+    experiment = connect().push(sweep, pool=how.pool, priority=how.priority, force=how.force, into=how.into)
+    assert experiment.pushed is not None
+    print(summary("pushed", experiment.pushed, screen_of(sys.stdout, os.environ)))
+
+
+def program() -> list[str]:
+    """How this script was started, without its arguments. Raises InputError for what no job could start."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return ["-m", spec.name.removesuffix(".__main__")]
+    if not os.path.isfile(sys.argv[0]):
+        raise InputError(
+            "--push needs a script: jobs cannot run what was typed.", "Put it into a file: python main.py --push"
+        )
+    return [sys.argv[0]]
