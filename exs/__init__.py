@@ -1,9 +1,9 @@
 """exs: a distributed, worker-pull job queue for machine-learning experiments.
 
-From Python: `connect` gives the queue (`exs.api`), `task` makes jobs of a function (`exs.tasks`), `job` is for
-training code, SchedyDB, ManualSearch, RandomSearch, random and errors are those of Schedy's client
-(`exs.compat.schedy`), and launch and Context are MLXP's (`exs.compat.mlxp`). To import exs loads none of them: each
-comes with its first use.
+From Python: `connect` gives the queue (`exs.api`), `Reader` its runs, or those of a directory, as a table, `task` makes
+jobs of a function (`exs.tasks`), `job` is for training code, SchedyDB, ManualSearch, RandomSearch, random and errors
+are those of Schedy's client (`exs.compat.schedy`), launch and Context are MLXP's (`exs.compat.mlxp`), and Examiner is
+mlrunner's. To import exs loads none of them: each comes with its first use.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # `typing` takes longer to import than `exs.job`, which train
     from exs.api import Experiment as Experiment
     from exs.api import Queue as Queue
     from exs.api import connect as connect
+    from exs.api.reader import Reader as Reader
     from exs.compat.mlxp import ConfigDict as ConfigDict
     from exs.compat.mlxp import Context as Context
     from exs.compat.mlxp import instance_from_dict as instance_from_dict
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # `typing` takes longer to import than `exs.job`, which train
     from exs.compat.schedy import RandomSearch as RandomSearch
     from exs.compat.schedy import SchedyDB as SchedyDB
     from exs.compat.schedy import random as random
+    from exs.reader.examiner import Examiner as Examiner
+    from exs.reader.examiner import latest_log as latest_log
     from exs.tasks import task as task
 
 #: Name -> the module that has it; a module's own name stands for the module.
@@ -35,6 +38,9 @@ _LAZY = {
     "connect": "exs.api",
     "Queue": "exs.api",
     "Experiment": "exs.api",
+    "Reader": "exs.api.reader",
+    "Examiner": "exs.reader.examiner",
+    "latest_log": "exs.reader.examiner",
     "task": "exs.tasks",
     "job": "exs.job",
     "errors": "exs.errors",

@@ -187,6 +187,22 @@ class LogRoot:
         return f"{self.root}/.jobs/{key}"
 
 
+def runner_param(root: str) -> str:
+    """Parameters of a run as newer versions of mlrunner write them, YAML."""
+    return f"{root}/param"
+
+
+def runner_stat(root: str) -> str:
+    """How its commands ended, command -> word, YAML."""
+    return f"{root}/stat"
+
+
+def cache_home(env: Mapping[str, str] | None = None) -> Path:
+    """Root of what exs can make again: `$XDG_CACHE_HOME`, else `~/.cache`."""
+    env = os.environ if env is None else env
+    return Path(env.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")) / "exs"
+
+
 def state_home(env: Mapping[str, str] | None = None, state_dir: str = "") -> Path:
     """Root of what exs keeps on this machine: `EXS_STATE_DIR`, else `$XDG_STATE_HOME`, else `~/.local/state`."""
     env = os.environ if env is None else env

@@ -13,6 +13,7 @@ from exs.rows import Change, ExperimentRow, JobRow, Pushed
 
 if TYPE_CHECKING:
     from exs.api.queue import Queue
+    from exs.api.reader import Reader
 
 #: Seconds between two looks of `wait` and `events`: at first, and after a while.
 _FIRST_LOOK = 0.05
@@ -106,6 +107,12 @@ class Experiment:
                 "pip install pandas; jobs() has the same as rows, without it.",
             ) from None
         return pandas.DataFrame(list(self.records()))
+
+    def reader(self) -> Reader:
+        """Its jobs as a table that can be queried: `experiment.reader().filter("loss.min < 0.3")`."""
+        from exs.api.reader import Reader
+
+        return Reader(queue=self.queue, experiment=self.name)
 
     def records(self) -> Iterator[Mapping[str, Json]]:
         """The rows of `frame` as flat mappings, all with the same keys: what `exs list --csv` prints."""

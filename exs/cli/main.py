@@ -31,6 +31,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "queue": ("queue", "Who comes next: experiments in scheduling order."),
         "show": ("show", "Everything about a job or an experiment."),
         "logs": ("logs", "What a job printed, from whatever machine (-f follows)."),
+        "results": ("results", "Runs that a query finds, the best of them, groups in numbers."),
         "why": ("why", "Why a job waits, what each slot says to it, when it starts."),
         "workers": ("workers", "Who works, on which GPUs, on what."),
         "wait": ("wait", "Wait until all is done; exit code 1 if something failed."),
@@ -209,7 +210,8 @@ def _say(message: str, hint: str, code: int) -> int:
 
     print(f"exs: {safe(message)}", file=sys.stderr)
     if hint:
-        print(f"     {safe(hint)}", file=sys.stderr)
+        for line in hint.split("\n"):
+            print(f"     {safe(line)}", file=sys.stderr)
     return code
 
 

@@ -30,10 +30,11 @@ MAY = {
     "sweep": {"errors", "model", "settings", "paths", "command"},
     "store": {"errors", "model", "rows", "settings", "paths"},
     "view": {"errors", "model", "rows", "settings", "paths", "command"},
+    "reader": {"alive", "errors", "model", "rows", "paths", "view"},
     "server": {"errors", "model", "settings", "paths"},
     "doctor": {"exs", "errors", "model", "rows", "settings", "paths", "store", "view"},
     "pull": {"exs", "errors", "model", "settings", "person", "process", "store"},
-    "api": {"errors", "model", "rows", "settings", "paths", "person", "sweep", "store", "view", "server"},
+    "api": {"errors", "model", "rows", "settings", "paths", "person", "sweep", "store", "view", "server", "reader"},
     "compat": {
         "exs",
         "alive",
@@ -70,6 +71,7 @@ MAY = {
         "view",
         "server",
         "doctor",
+        "reader",
     },
     "exs_worker": {
         "exs",
@@ -84,14 +86,14 @@ MAY = {
         "command",
         "store",
     },
-    "exs": {"api", "compat", "errors", "tasks"},  # each with its first use: tests/cli/test_python_api.py
+    "exs": {"api", "compat", "errors", "reader", "tasks"},  # each with its first use: tests/cli/test_python_api.py
     "__main__": {"cli"},
 }
 #: Libraries that only these layers may import.
 ONLY = {
     "redis": {"store", "exs_worker"},
     "rq": {"exs_worker"},
-    "yaml": {"sweep"},
+    "yaml": {"sweep", "reader"},
     "click": {"cli"},
     "pynvml": {"exs_worker"},
 }

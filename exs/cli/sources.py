@@ -1,0 +1,45 @@
+"""Where a word of the command line says that runs are: an experiment of the queue, a directory, a file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from exs.errors import NotFound
+
+if TYPE_CHECKING:
+    from exs.api.queue import Queue
+    from exs.api.reader import Reader
+
+
+def is_path(word: str) -> bool:
+    """Whether a word can be no experiment: it has a slash, is a dot name, or ends as files of `exs export` do."""
+    return os.sep in word or word in (".", "..") or word.endswith((".jsonl", ".jsonl.gz"))
+
+
+def reader_of(words: tuple[str, ...]) -> Reader:
+    """The runs that `words` name: one path, or experiments. A word that is no experiment may be a path all the same.
+
+    Raises NotFound, InputError.
+    """
+    from exs.api.reader import Reader
+
+    if len(words) == 1:
+        (word,) = words
+        if is_path(word):
+            return Reader(word)
+        try:
+            return Reader(queue=queue(), experiment=word)
+        except NotFound:
+            if os.path.exists(word):
+                return Reader(word)
+            raise
+    return Reader(queue=queue(), experiment=list(words))
+
+
+def queue() -> Queue:
+    """The queue of this command as the Python API has it."""
+    from exs.api.queue import Queue
+    from exs.cli.session import connected_settings, open_store
+
+    return Queue(open_store(), connected_settings())

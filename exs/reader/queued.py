@@ -1,0 +1,153 @@
+"""A job of the queue as a run: the keys that a run directory has, and those that only the queue knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from exs.model import JobState, Json
+from exs.reader.query import MISSING
+from exs.reader.reducers import number
+from exs.reader.run import Run, flattened, reduced
+from exs.rows import JobRow, Metric
+from exs.view.when import iso
+
+#: MLXP's word for a state, in `info.status`; exs's own stands in `info.state`.
+STATUS: Mapping[JobState, str] = {
+    **{state: state.value for state in JobState},
+    JobState.PAUSING: "RUNNING",
+    JobState.DONE: "COMPLETE",
+    JobState.CRASHED: "FAILED",
+}
+#: What is known of a metric without its points.
+SUMMARY: Mapping[str, Callable[[Metric], Json]] = {
+    "last": lambda metric: metric.last[1],
+    "first": lambda metric: metric.first[1],
+    "min": lambda metric: metric.lowest[1] if metric.lowest else None,
+    "max": lambda metric: metric.highest[1] if metric.highest else None,
+    "count": lambda metric: metric.count,
+}
+
+#: What `info.` has of a job. Times are ISO 8601 in UTC, which sorts as text.
+_INFO: Mapping[str, Callable[[JobRow], Json]] = {
+    "status": lambda row: STATUS[row.state],
+    "state": lambda row: row.state.value,
+    "experiment": lambda row: row.experiment,
+    "index": lambda row: row.index,
+    "id": lambda row: row.id,
+    "name": lambda row: row.name,
+    "hostname": lambda row: row.node or None,
+    "gpus": lambda row: row.gpus or None,
+    "slot": lambda row: row.slot or None,
+    "created_at": lambda row: iso(row.created_at),
+    "started_at": lambda row: iso(row.started_at),
+    "ended_at": lambda row: iso(row.ended_at),
+    "seconds": lambda row: row.seconds if row.ended_at else None,
+    "attempts": lambda row: row.attempts,
+    "lost": lambda row: row.lost,
+    "failure": lambda row: row.failure or None,
+    "detail": lambda row: row.detail or None,
+    "exit_code": lambda row: row.exit_code,
+    "progress": lambda row: row.progress,
+    "says": lambda row: row.said or None,
+    "max_rss": lambda row: row.max_rss or None,
+    "commands": lambda row: list(row.commands),
+    "log_dir": lambda row: row.directory or None,
+    "log": lambda row: row.log or None,
+    "spec": lambda row: row.spec or None,
+    "point": lambda row: row.point or None,
+    "checkpoint": lambda row: row.checkpoint.get("path"),
+}
+
+#: Job -> its metrics with their points.
+Fetch = Callable[[str], Mapping[str, Metric]]
+
+
+class JobSeries:
+    """The metrics of a job: from its record, from `row.series` where that was asked for, from the queue at last.
+
+    The queue has every `every`-th point of a long series: mean, std, median and sum are those of the points kept.
+    """
+
+    __slots__ = ("_fetch", "_points", "_row")
+
+    def __init__(self, row: JobRow, fetch: Fetch | None) -> None:
+        self._row = row
+        self._fetch = fetch
+        self._points: Mapping[str, Metric] | None = None
+
+    def names(self) -> Sequence[str]:
+        """See Series."""
+        row = self._row
+        return tuple({**row.metrics, **row.series}) if row.series else tuple(row.metrics)
+
+    def values(self, name: str) -> list[Json]:
+        """See Series."""
+        metric = self._with_points()[name]
+        return [value for _, value in metric.points] or [metric.last[1]]
+
+    def reduced(self, name: str, how: str) -> float | None:
+        """See Series."""
+        row = self._row
+        if how == "last" and name in row.metrics:
+            return number(row.metrics[name])
+        if how not in SUMMARY:
+            return reduced(self.values(name), how)
+        series = row.series if name in row.series else self._with_points()
+        return number(SUMMARY[how](series[name]))
+
+    def _with_points(self) -> Mapping[str, Metric]:
+        if self._points is None:
+            there = self._row.series
+            whole = there and all(metric.points for metric in there.values())
+            self._points = there if whole or self._fetch is None else self._fetch(self._row.id)
+        return self._points
+
+
+class JobRun(Run):
+    """One job. `row` has what lists show of it; its keys are made when somebody looks at all of them."""
+
+    def __init__(self, row: JobRow, fetch: Fetch | None = None) -> None:
+        self.row = row
+        self._series = JobSeries(row, fetch)
+        self._artifacts = {}
+        self._made: dict[str, Any] | None = None
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """NAME/17."""
+        return f"{self.row.experiment}/{self.row.index}"
+
+    @property
+    def folder(self) -> str:  # type: ignore[override]
+        """Its run directory, "" where that is not on this machine."""
+        return self.row.directory if self.row.directory and os.path.isdir(self.row.directory) else ""
+
+    def flat(self) -> dict[str, Any]:
+        """See Run."""
+        if self._made is None:
+            self._made = {}
+            flattened("config.", self.row.params, self._made)
+            flattened("result.", self.row.result, self._made)
+            self._made.update({f"info.{key}": value(self.row) for key, value in _INFO.items()})
+        return self._made
+
+    def set(self, values: Mapping[str, Any]) -> Run:
+        """See Run."""
+        return Run({**self.flat(), **values}, self._series, self._artifacts, self.label, self.folder)
+
+    def _of_flat(self, key: str) -> Any:
+        """One key, without making all of them: queries look at two or three of a hundred thousand jobs."""
+        if self._made is not None:
+            return self._made.get(key, MISSING)
+        prefix, _, name = key.partition(".")
+        if prefix == "info":
+            return _INFO[name](self.row) if name in _INFO else MISSING
+        if prefix not in ("config", "result"):
+            return MISSING
+        values = self.row.params if prefix == "config" else self.row.result
+        found = values.get(name, MISSING)
+        if found is MISSING or isinstance(found, dict):
+            return self.flat().get(key, MISSING) if any(isinstance(value, dict) for value in values.values()) else found
+        return found

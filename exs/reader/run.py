@@ -1,0 +1,159 @@
+"""One run, wherever it was read from: flat keys, of which metrics and artifacts are read when they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from exs.model import Json
+from exs.reader.query import MISSING
+from exs.reader.reducers import REDUCERS, number, split
+
+#: What stands in place of what has not been read.
+METRIC, ARTIFACT = "METRIC", "ARTIFACT"
+#: Keys of one run; a mapping of aliases could be made of billions.
+MOST_KEYS = 10_000
+#: Prefixes of `exs list`, and the ones that they mean here.
+_PREFIXES = {"param.": "config.", "hyperparameter.": "config."}
+
+
+class Series(Protocol):
+    """The metrics of one run."""
+
+    def names(self) -> Sequence[str]:
+        """Their names."""
+
+    def values(self, name: str) -> list[Json]:
+        """All values of one, in the order in which they were logged. Raises KeyError."""
+
+    def reduced(self, name: str, how: str) -> float | None:
+        """One number for all of them, by a name of REDUCERS. Raises KeyError."""
+
+
+class NoSeries:
+    """The metrics of a run that has none."""
+
+    def names(self) -> Sequence[str]:
+        """See Series."""
+        return ()
+
+    def values(self, name: str) -> list[Json]:
+        """See Series."""
+        raise KeyError(name)
+
+    def reduced(self, name: str, how: str) -> float | None:
+        """See Series."""
+        raise KeyError(name)
+
+
+class Run(Mapping[str, Any]):
+    """A mapping with keys like `config.optimizer.lr`, `info.status`, `result.accuracy`; `label` names it in lists.
+
+    `run["train.loss"]` is the list of all values of a metric, `run["train.loss.min"]` one number;
+    `run["artifact.numpy."]` maps the names of artifacts to what loads them. Metrics are printed as METRIC and
+    artifacts as ARTIFACT until then. `folder` is the directory of the run, "" where that is not here.
+    """
+
+    def __init__(
+        self,
+        flat: dict[str, Any],
+        series: Series | None = None,
+        artifacts: Mapping[str, Mapping[str, Any]] | None = None,
+        label: str = "",
+        folder: str = "",
+    ) -> None:
+        self._flat = flat
+        self._series: Series = series or NoSeries()
+        self._artifacts = artifacts or {}
+        self.label = label
+        self.folder = folder
+
+    def flat(self) -> dict[str, Any]:
+        """What needs no reading: all but metrics and artifacts."""
+        return self._flat
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """The names of its metrics."""
+        return self._series.names()
+
+    def __getitem__(self, key: str) -> Any:
+        flat = self.flat()
+        if key in flat:
+            return flat[key]
+        if key in self._artifacts:
+            return self._artifacts[key]
+        if key in self.metrics:
+            return self._series.values(key)
+        name, how = split(key)
+        if name in self.metrics:
+            return self._series.reduced(name, how)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.flat()
+        yield from self.metrics
+        yield from self._artifacts
+
+    def __len__(self) -> int:
+        return len(self.flat()) + len(self.metrics) + len(self._artifacts)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and (key in self.flat() or key in self.metrics or key in self._artifacts)
+
+    def lazy(self) -> dict[str, Any]:
+        """As it is printed: nothing is read for it."""
+        shown = dict(self.flat())
+        shown.update(dict.fromkeys(self.metrics, METRIC))
+        shown.update(dict.fromkeys(self._artifacts, ARTIFACT))
+        return shown
+
+    def __repr__(self) -> str:
+        return repr(self.lazy())
+
+    def set(self, values: Mapping[str, Any]) -> Run:
+        """The same run with these columns added or replaced."""
+        return Run({**self.flat(), **values}, self._series, self._artifacts, self.label, self.folder)
+
+    def find(self, key: str) -> Any:
+        """What a query means by `key`, MISSING for nothing: one value, of a metric its last.
+
+        A key without a prefix is a metric or a part of one, else a result, a parameter, or a word about the run.
+        """
+        for prefix, meant in _PREFIXES.items():
+            if key.startswith(prefix):
+                key = meant + key[len(prefix) :]
+        if key.startswith(("config.", "info.", "result.")):
+            return self._of_flat(key)
+        key = key.removeprefix("metric.")
+        found = self._of_metrics(key)
+        for prefix in ("", "result.", "config.", "info."):
+            if found is MISSING:
+                found = self._of_flat(prefix + key)
+        return found
+
+    def _of_flat(self, key: str) -> Any:
+        return self.flat().get(key, MISSING)
+
+    def _of_metrics(self, key: str) -> Any:
+        names = self.metrics
+        if key in names:
+            return self._series.reduced(key, "last")
+        name, how = split(key)
+        return self._series.reduced(name, how) if name and name in names else MISSING
+
+
+def reduced(values: Sequence[Json], how: str) -> float | None:
+    """One number for the values of a metric; what is no number among them is left out."""
+    return REDUCERS[how]([value for value in map(number, values) if value is not None])
+
+
+def flattened(prefix: str, values: Mapping[Any, Json], into: dict[str, Any]) -> None:
+    """Add nested mappings as keys with dots; at most MOST_KEYS. Lists stay lists."""
+    for name, value in values.items():
+        if len(into) >= MOST_KEYS:
+            return
+        if isinstance(value, dict) and value:
+            flattened(f"{prefix}{name}.", value, into)
+        else:
+            into[f"{prefix}{name}"] = value
