@@ -222,7 +222,7 @@ JOB_FIELDS = {
     "om": "bytes of the GPU that was too small for it, once it went to a larger one",
     "xn": "nodes on which it must not run again, comma separated",
     "oq": "queue that it came from, when a failure moved it to one of another shape",
-    "qs": "slot that was drained when it failed there, and how it failed, JSON",
+    "qs": "slot that was drained when it failed there, and how it failed, JSON; empty texts once it did elsewhere",
     "fc": "failure class",
     "fd": "why, in one line",
     "xc": "exit code",
@@ -263,6 +263,8 @@ BREAKER_FIELDS = {
     "alike": "how they failed",
     "done": "successes of the experiment when the first did",
     "own": "a failure that proved to be the jobs' own, not a slot's",
+    "first": "slot on which the first one failed since that success, in whatever way",
+    "others": "1: so did jobs on other slots",
     "s:SLOT": "1: it failed one of them",
     "j:ID": "1: one of them",
 }

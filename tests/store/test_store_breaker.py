@@ -177,6 +177,27 @@ def test_a_slot_that_fails_while_others_are_at_work_is_quarantined(lab: Lab) -> 
     assert lab.client.hget(keys.DRAINED, "bad") and not lab.store.experiment("e").paused
 
 
+def test_a_sweep_that_fails_everywhere_quarantines_no_slot(lab: Lab) -> None:
+    """Each failure has words of its own, and each job has run somewhere for longer than another took to fail."""
+    found = register(lab, *(f"s{n}@0{n}" for n in range(4)))
+    lab.push(*range(40))
+    for turn in range(4):
+        held = [slot.must_claim().job for slot in found]
+        for job in held:
+            lab.began(job, 30.0)
+        for n, slot in enumerate(found):
+            slot.finish(replace(CRASHED, alike=f"error: exit code 1: word {turn}-{n}", seconds=1.0))
+    assert lab.client.hlen(keys.DRAINED) == 0
+
+
+def test_a_job_that_fails_in_other_words_elsewhere_gives_a_slot_back_too_and_is_blamed_on_none(lab: Lab) -> None:
+    _, good, failed = bad_slot(lab)
+    words = (replace(NO_MODULE, alike=f"error: exit code 1: {n}") for n in range(9))
+    assert [fail(good, next(words)) for _ in range(3)] == failed
+    assert lab.client.hlen(keys.DRAINED) == 0
+    assert [lab.state(job) for job in failed] == [S.CRASHED] * 3
+
+
 def test_a_quarantine_ends_by_itself(lab: Lab) -> None:
     bad, _, _ = bad_slot(lab)
     drain = json.loads(lab.client.hget(keys.DRAINED, "bad"))

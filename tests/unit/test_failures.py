@@ -154,12 +154,15 @@ def test_a_node_is_excluded_by_a_policy_and_by_requeue() -> None:
         ("ValueError: lr=0.1 at step 312", "ValueError: lr=1e-05 at step 7", True),
         ("File /home/a/run/Lr_0.1/x.py not found", "File /home/b/run/Lr_0.2/x.py not found", True),
         ("object at 0x7f1920a7a210", "object at 0x7f1920c6d310", True),
+        ("run job-n3zfv4jfys of main-a1b2c3d4e5", "run job-sjvy2dyuyw of main-f6g7h8i9j0", True),
+        ("job sjvyedyuyw failed", "job hefvfcbbxc failed", True),
         ("ValueError: bad", "KeyError: bad", False),
         ("progress 10%\rValueError: bad", "progress 90%\rValueError: bad", True),
     ],
 )
 def test_failures_are_compared_without_what_differs_from_job_to_job(one: str, other: str, same: bool) -> None:
-    a, b = (alike(replace(FAILED, tail=f"...\n{text}\n")) for text in (one, other))
+    ids = ("sjvyedyuyw", "hefvfcbbxc")
+    a, b = (alike(replace(FAILED, tail=f"...\n{text}\n"), ids) for text in (one, other))
     assert (a == b) is same, (a, b)
 
 

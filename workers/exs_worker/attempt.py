@@ -131,7 +131,8 @@ class Attempt:
         else:
             told = {}
         if outcome.state is JobState.CRASHED:
-            outcome = judged(outcome, self._spec, self._hits)
+            ids = (self.claim.job, self.claim.attempt)
+            outcome = judged(outcome, self._spec, self._hits, ids)
         return replace(
             outcome,
             detail="; ".join(filter(None, (outcome.detail, *self._notes))),

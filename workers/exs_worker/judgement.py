@@ -17,13 +17,15 @@ _QUOTED = 80
 _ALIKE = 120
 #: What differs between jobs that fail alike: places in the file system, addresses and ids, numbers.
 _DIRECTORY = re.compile(r"(?:/[^/\s'\":,;()]+)+/")
-_NUMBER = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8,}\b|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(
+    r"0x[0-9a-fA-F]+|\b[0-9a-f]{8,}\b|\b(?=\w*\d)(?=\w*[A-Za-z])\w{8,}\b|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+)
 
 
-def judged(outcome: Outcome, spec: Spec, hits: Mapping[int, str]) -> Outcome:
+def judged(outcome: Outcome, spec: Spec, hits: Mapping[int, str], ids: Sequence[str] = ()) -> Outcome:
     """`outcome`, a failure, with what follows from it, and why, in its detail.
 
-    `hits`: number of a log policy -> the line of output in which its pattern was found.
+    `hits`: number of a log policy -> the line of output in which its pattern was found. `ids`: see `alike`.
     """
     kind, rule = _rule(spec, outcome)
     after, again = (str(rule[0]), rule[1]) if rule else ("", None)
@@ -46,7 +48,7 @@ def judged(outcome: Outcome, spec: Spec, hits: Mapping[int, str]) -> Outcome:
         again=again if isinstance(again, int) else None,
         kind=kind if after else "",
         exclude_node=exclude or after == After.REQUEUE.value,
-        alike=alike(outcome),
+        alike=alike(outcome, ids),
     )
 
 
@@ -71,14 +73,17 @@ def _cut(text: str) -> str:
     return text if len(text) <= _QUOTED else text[: _QUOTED - 3] + "..."
 
 
-def alike(outcome: Outcome) -> str:
+def alike(outcome: Outcome, ids: Sequence[str] = ()) -> str:
     """How an attempt failed, in words that are the same for jobs that failed for the same reason.
 
-    The class, how it ended, and the last line that it printed, without numbers, ids and directories.
+    The class, how it ended, and the last line that it printed, without numbers, ids and directories. `ids`: words of
+    its own that a job may print, such as its name.
     """
     failure = outcome.failure.value if outcome.failure else "error"
     lines = outcome.tail.rstrip().rsplit("\n", 1)
     last = lines[-1].rsplit("\r", 1)[-1] if outcome.failure in (Failure.ERROR, Failure.OOM) else ""
+    for own in ids:
+        last = last.replace(own, "#")
     ended = f"exit code {outcome.exit_code}" if outcome.exit_code is not None else outcome.detail
     if outcome.failure is not Failure.ERROR:
         ended = _plain(outcome.detail)

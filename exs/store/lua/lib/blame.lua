@@ -1,7 +1,8 @@
 --@ number ready state attempt drained elsewhere
 -- The breaker's side of the slots. A slot remembers what it failed fast since its last success; when that are different jobs
 -- of experiments that fare well elsewhere, the fault is its own: it is drained for a while, and they are queued again,
--- unpunished. If one of them fails alike on another slot all the same, the slot is given back at once.
+-- unpunished. If one of them fails in the same way on another slot all the same, the slot is given back at once, and that
+-- job is blamed on no slot any more.
 local REMEMBERED = 20 -- failures in a row that a slot remembers
 
 local function successes(name)
@@ -23,6 +24,15 @@ local function survives(name, slot, seconds, now)
     end
   end
   return false
+end
+
+-- Whether an experiment does well where a slot failed a job of it within so many seconds. One that has failed on another slot
+-- since its last success does not, whatever it failed of.
+local function fares_well(name, slot, seconds, now)
+  local done = successes(name)
+  local b = redis.pcall('HMGET', BREAKER .. name, 'done', 'first', 'others')
+  if not b.err and whole(b[1]) == done and (b[3] or b[2] and b[2] ~= lasting(slot)) then return false end
+  return done > 0 or survives(name, slot, seconds, now)
 end
 
 -- What a slot failed in a row: {job, experiment, alike}, the last ones.
@@ -57,7 +67,7 @@ local function blame_slot(job, o, slot, limits, now, pool)
   local well, asked = 0, {}
   for _, one in ipairs(kept) do
     local name = one[2]
-    if asked[name] == nil then asked[name] = successes(name) > 0 or survives(name, slot, tonumber(o.seconds) or 0, now) end
+    if asked[name] == nil then asked[name] = fares_well(name, slot, tonumber(o.seconds) or 0, now) end
     if asked[name] then well = well + 1 end
   end
   local shape = redis.call('HGET', QUEUES .. job.exp, job.q) or ''
@@ -72,12 +82,17 @@ local function blame_slot(job, o, slot, limits, now, pool)
   return true
 end
 
--- Gives back a slot that was drained for what its jobs do elsewhere too.
+-- Gives back a slot that was drained for what its jobs do elsewhere too. True when the failure is known to be the job's own.
 local function clear_slot(job, alike, slot)
-  local good, q = pcall(cjson.decode, redis.call('HGET', RQ_JOB .. job.id, 'qs') or 'null')
-  if not good or type(q) ~= 'table' or q[1] == slot or q[2] ~= alike then return end
-  redis.call('HDEL', RQ_JOB .. job.id, 'qs')
+  local text = redis.call('HGET', RQ_JOB .. job.id, 'qs')
+  local good, q = pcall(cjson.decode, text or 'null')
+  if not good or type(q) ~= 'table' or type(q[1]) ~= 'string' or type(q[2]) ~= 'string' then return false end
+  if q[1] == '' then return true end
+  -- The class is enough: the last line of an output may have a word in it that is never the same.
+  if q[1] == slot or string.match(q[2], '^[^:]*') ~= string.match(alike, '^[^:]*') then return false end
+  redis.call('HSET', RQ_JOB .. job.id, 'qs', '["",""]')
   redis.call('HSET', BREAKER .. job.exp, 'own', alike)
   local good_drain, d = pcall(cjson.decode, redis.call('HGET', DRAINED, lasting(q[1])) or 'null')
   if good_drain and type(d) == 'table' and d.kind == 'quarantine' then end_drains({[lasting(q[1])] = true}) end
+  return true
 end

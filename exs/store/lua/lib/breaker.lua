@@ -12,16 +12,19 @@ local function some_wait(name)
 end
 
 -- Adds a failure to those that are alike since the last success: {slots, jobs, own}, `own` if they
--- were found to be the jobs' own fault, which outlives the streak.
+-- were found to be the jobs' own fault, which outlives the streak. On which slot any failed since then does, too.
 local function add_to_streak(job, alike, slot, done)
   local key = BREAKER .. job.exp
-  local b = redis.call('HMGET', key, 'alike', 'done', 'own')
-  if b[1] ~= alike or whole(b[2]) ~= done then
+  local b = redis.call('HMGET', key, 'alike', 'done', 'own', 'first', 'others')
+  local same = whole(b[2]) == done
+  if b[1] ~= alike or not same then
     redis.call('DEL', key)
     redis.call('HSET', key, 'alike', alike, 'done', done)
     if b[3] then redis.call('HSET', key, 'own', b[3]) end
   end
-  redis.call('HSET', key, 's:' .. lasting(slot), 1, 'j:' .. job.id, 1)
+  local first = same and b[4] or lasting(slot)
+  redis.call('HSET', key, 's:' .. lasting(slot), 1, 'j:' .. job.id, 1, 'first', first)
+  if same and b[5] or first ~= lasting(slot) then redis.call('HSET', key, 'others', 1) end
   redis.call('EXPIRE', key, BREAKER_TTL)
   local streak = {slots = 0, jobs = 0, own = b[3] == alike}
   for _, field in ipairs(redis.call('HKEYS', key)) do
@@ -38,9 +41,8 @@ local function breaker(job, o, slot, e, limits, now)
   if e.breaker == '0' or e.paused == '1' or e.kind ~= 'run' then return nil end
   local done = successes(job.exp)
   local streak = add_to_streak(job, alike, slot, done)
-  clear_slot(job, alike, slot)
-  local elsewhere = streak.own or streak.slots > 1
-  if not elsewhere and (tonumber(o.seconds) or 0) <= limits.fast and blame_slot(job, o, slot, limits, now, e.pool or '') then
+  local own = clear_slot(job, alike, slot) or streak.own
+  if not own and (tonumber(o.seconds) or 0) <= limits.fast and blame_slot(job, o, slot, limits, now, e.pool or '') then
     redis.call('DEL', BREAKER .. job.exp)
     return nil
   end
