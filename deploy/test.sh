@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them: linters, types, tests. Arguments go to pytest.
-# As root on Debian it installs a real redis-server and the tools of the fault tests; elsewhere they must be there,
+# As root on Debian it installs a real redis-server, Slurm and the tools of the fault tests; elsewhere they must be there,
 # or the tests that need them are skipped and say so (with CI=true those of the servers and tools fail instead).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(redis-server iproute2 faketime strace)
+packages=(redis-server iproute2 faketime strace slurm-wlm)
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] && ! dpkg -s "${packages[@]}" >/dev/null 2>&1; then
     export DEBIAN_FRONTEND=noninteractive
-    # A freshly installed Redis must not start a service of its own beside the tests' servers.
+    # A freshly installed Redis or Slurm must not start a service of its own beside the tests' servers.
     policy=/usr/sbin/policy-rc.d
     [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && trap 'rm -f "$policy"' EXIT; }
     apt-get update -qq
-    apt-get install -y -qq "${packages[@]}" >/dev/null
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
 venv=${EXS_TEST_VENV:-.venv-test}

@@ -41,6 +41,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "push": ("push", "Queue a sweep: a file, or a command with its values."),
         "add": ("add", "Make an experiment for jobs by hand, or drawn at random."),
         "run": ("run", "Push a sweep and work on it here, until it is done."),
+        "submit": ("submit", "Submit the points of a batch script to SLURM, OAR, PBS, SGE, LSF."),
     },
     "Steer": {
         "update": ("update", "Priority, place, pool or slots of an experiment."),

@@ -32,6 +32,7 @@ MAY = {
     "view": {"errors", "model", "rows", "settings", "paths", "command"},
     "reader": {"alive", "errors", "model", "rows", "paths", "view"},
     "server": {"errors", "model", "settings", "paths"},
+    "tools": {"errors", "model", "settings", "paths", "command", "sweep"},
     "doctor": {"exs", "errors", "model", "rows", "settings", "paths", "store", "view"},
     "pull": {"exs", "errors", "model", "settings", "person", "process", "store"},
     "api": {"errors", "model", "rows", "settings", "paths", "person", "sweep", "store", "view", "server", "reader"},
@@ -70,6 +71,7 @@ MAY = {
         "store",
         "view",
         "server",
+        "tools",
         "doctor",
         "reader",
     },
@@ -101,6 +103,8 @@ ONLY = {
 STARTERS = {
     "exs/server/launch.py",
     "exs/server/binary.py",
+    "exs/tools/batch/record.py",
+    "exs/tools/batch/submit.py",
     "workers/exs_worker/launch.py",
     "workers/exs_worker/seat.py",
 }
