@@ -246,7 +246,7 @@ def test_ctrl_c_asks_and_yes_finishes_what_runs(exs: Exs, store: Store, gated: t
     assert terminal.end() == 130
     lines = terminal.screen().split("\n")
     assert lines[-3:] == ["stopped: 2 done  2 waiting", "  go on  exs run --cpus 2 gated.yaml", ""]
-    assert [job.attempts for job in store.jobs("gated")] == [1, 1, 0, 0]
+    assert [job.state for job in store.jobs("gated")] == [S.DONE, S.DONE, S.QUEUED, S.QUEUED]
     assert "4 done" in exs(*gated)
 
 

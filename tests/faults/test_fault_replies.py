@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from exs.errors import RedisUnreachable
-from exs.model import Fenced, JobState, Scheduler, Told
+from exs.model import Fenced, JobState, Scheduler, Told, Update
 from exs.settings import Limits, Settings
 from exs.store import keys, scripts
 from exs.store.records import etag
@@ -137,6 +137,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "edit": (nothing, lambda store, scene: edit(store, scene)),
     "experiments": (nothing, lambda store, scene: store.experiments()),
     "finish": (nothing, lambda store, scene: finish(store, scene)),
+    "follow": (nothing, lambda store, scene: store.follow(scene.slot.offer)),
     "gpus_unused": (nothing, lambda store, scene: store.gpus_unused("n", {"0": "busy"}, 60)),
     "job": (nothing, lambda store, scene: store.job(scene.ids[0])),
     "jobs": (nothing, lambda store, scene: store.jobs("e")),
@@ -154,6 +155,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "put": (job_by_hand, lambda store, scene: put(store)),
     "pool_sort": (nothing, lambda store, scene: store.set_pool("default", scheduler=Scheduler.FAIR_SHARE)),
     "pools": (nothing, lambda store, scene: store.pools()),
+    "queue": (nothing, lambda store, scene: store.queue()),
     "push": (nothing, lambda store, scene: store.push("e", SPEC, points(*range(8)), ME)),
     "reap": (silent, lambda store, scene: store.reap()),
     "report": (nothing, lambda store, scene: report(store, scene)),
@@ -164,6 +166,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "retry": (crash, lambda store, scene: store.retry(scene.ids)),
     "slot_dead": (nothing, lambda store, scene: store.slot_dead([scene.slot.offer.slot], "killed")),
     "unarchive": (archived, lambda store, scene: store.unarchive("e")),
+    "update": (nothing, lambda store, scene: store.update([Update("e", "priority", "7")])),
     "unused_gpus": (nothing, lambda store, scene: store.unused_gpus()),
     "workers": (nothing, lambda store, scene: store.workers()),
 }

@@ -76,7 +76,7 @@ def test_what_cannot_be_read_on_the_channel_is_ignored(fleet: Fleet) -> None:
     hostile = (
         "", "nonsense", "[]", "7", "null", '{"command": 7}', '{"command": "exs"}', "{" * 5000, "\udcff",
         json.dumps({"command": "exs", "job_id": job, "attempt": "another", "want": "kill"}),
-        json.dumps({"command": "exs", "job_id": job, "attempt": row.attempt, "want": "fenced"}),
+        json.dumps({"command": "exs", "job_id": job, "attempt": row.attempt, "want": "rest"}),
         '{"command": "stop-job", "job_id": "another"}',
     )  # fmt: skip
     for text in hostile:

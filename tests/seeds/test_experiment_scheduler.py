@@ -48,9 +48,9 @@ def test_a_task_is_repeated(exs: Exs, store: Store) -> None:
 
 
 @pytest.mark.usefixtures("script")
-def test_a_task_that_needs_more_gpus_than_a_slot_has_is_refused(exs: Exs, store: Store) -> None:
+def test_a_task_that_needs_more_gpus_than_a_slot_has_gets_those_of_two(exs: Exs, store: Store) -> None:
     (exs.cwd / "wide.yaml").write_text(SWEEP.replace("gpu: 1", "gpu: 2", 1))
-    _, err = exs.both("run", "wide.yaml", code=2)
-    assert "a job needs 2 GPUs" in err and "exs push" in err
-    assert store.experiments() == []
+    assert "2 done" in exs("run", "wide.yaml")
+    assert sorted(len(job.gpus.split(",")) for job in store.jobs("hyper_parameter_optimization")) == [1, 2]
+    exs("rm", "-f", "hyper_parameter_optimization")
     assert "on gpu0-1, gpu2-3" in exs("run", "wide.yaml", "--slot", "0,1", "--slot", "2,3")
