@@ -63,6 +63,17 @@ def test_the_training_code_shown_runs_outside_of_a_job(tmp_path: Path) -> None:
     assert set(os.listdir(tmp_path)) == {"exs-report.jsonl", "checkpoints"}
 
 
+def test_the_launched_program_shown_runs(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("EXS_")}
+    (text,) = blocks("python launch")
+    (tmp_path / "main.py").write_text(text)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "config.yaml").write_text("num_epoch: 2\nseed: 0\noptimizer: {lr: 1}\n")
+    words = [sys.executable, "main.py", "optimizer.lr=10.,1.", "seed=1,2", "+new=1"]
+    subprocess.run(words, cwd=tmp_path, env=env | {"PYTHONPATH": str(ROOT)}, check=True, timeout=60)
+    assert (tmp_path / "logs" / "4" / "metrics" / "train.json").read_text().endswith('{"epoch": 1, "loss": 0.5}\n')
+
+
 def test_the_sweep_file_shown_is_one(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^    (name: resnet-lr.*?)^\S", README, re.MULTILINE | re.DOTALL)
     file = tmp_path / "sweep.yaml"

@@ -68,7 +68,12 @@ class ConfigDict(dict[str, Any]):
         for key, value in dict(*args, **values).items():
             self[key] = value
 
-    def __ior__(self, other: Any) -> ConfigDict:  # type: ignore[override,misc]
+    def __or__(self, other: Any) -> ConfigDict:  # type: ignore[override]
+        found = self.copy()
+        found.update(other)
+        return found
+
+    def __ior__(self, other: Any) -> ConfigDict:  # type: ignore[override]
         self.update(other)
         return self
 

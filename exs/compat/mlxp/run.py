@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 from exs import job
 from exs.alive import COMPLETE, FAILED, MARK, RUNNING, STARTING, STOPPED, status_of
 from exs.compat.mlxp import ids
 from exs.compat.mlxp.config import ConfigDict, plain
+from exs.compat.mlxp.deadly import Watch
 from exs.compat.mlxp.files import write
 from exs.compat.mlxp.logger import Logger
 from exs.compat.mlxp.streams import Streams
@@ -29,8 +27,6 @@ from exs.sweep.yamltext import dump
 
 #: Seconds for which an attempt of a job waits for an earlier one, which is being stopped, to let go of the directory.
 PATIENCE = 60.0
-#: What ends a process that does nothing about it, and may be sent to a run.
-_DEADLY = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Run:
@@ -53,10 +49,9 @@ class Run:
         self.logger = Logger(self.place, number)
         self.info = ConfigDict()
         self._of_job = root.of_job(key) if key else ""
-        self._pid = os.getpid()
         self._lock = _lock(self.place, PATIENCE if earlier is not None else 0.0)
         self._locked = self._lock >= 0
-        self._handled: list[signal.Signals] = []
+        self._watch: Watch | None = None
         self._streams: Streams | None = None
         if key and earlier is None:
             write(self._of_job, f"{number}\n")
@@ -78,7 +73,7 @@ class Run:
         write(self.place.mlxp, dump(plain(settings)))
         self.info.update(about(script, words, self.logger, self._locked))
         self._write()
-        self._handle()
+        self._watch = Watch(self._killed)
         if settings["logger"]["log_streams_to_file"]:
             self._streams = Streams(self.place)
         self.tell(RUNNING)
@@ -93,7 +88,6 @@ class Run:
         left_well = error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
         status = STOPPED if job._stopping else COMPLETE if left_well else FAILED
         try:
-            self._unhandle()
             self.tell(status, **_now("end"))
             if status == COMPLETE and self._of_job and os.path.exists(self._of_job):
                 os.unlink(self._of_job)  # what is done is not gone on with
@@ -102,6 +96,9 @@ class Run:
 
     def release(self) -> None:
         """Let go of the directory."""
+        if self._watch:
+            self._watch.close()
+            self._watch = None
         if self._streams:
             self._streams.close()
         self.logger.close()
@@ -112,28 +109,11 @@ class Run:
     def _write(self) -> None:
         write(self.place.info, dump(plain(self.info)))
 
-    def _handle(self) -> None:
-        """Where nobody handles them, note that a signal ended the run before it does; nothing else is changed."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in _DEADLY:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, self._killed)
-                self._handled.append(number)
-
-    def _unhandle(self) -> None:
-        for number in self._handled:
-            if signal.getsignal(number) == self._killed:
-                signal.signal(number, signal.SIG_DFL)
-        self._handled.clear()
-
-    def _killed(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        if os.getpid() == self._pid:  # not a process that the task has forked
-            status = STOPPED if job.id and job._asked() else FAILED
-            with suppress(OSError):  # who asks whether it runs looks for its process
-                self.tell(status, **_now("end"))
-        os.kill(os.getpid(), number)
+    def _killed(self) -> None:
+        """A signal ends this process now."""
+        status = STOPPED if job.id and job._asked() else FAILED
+        with suppress(OSError):  # who asks whether it runs looks for its process
+            self.tell(status, **_now("end"))
 
 
 def about(script: str, words: list[str], logger: Logger | None, locked: bool) -> dict[str, Any]:

@@ -73,8 +73,10 @@ class Words:
         for values in product(*chosen):
             yield self._point(values)
         for at, each in enumerate(self.parameters):
-            if each.name not in groups and not isinstance(each.values[0], (int, float)):
-                for value in each.values[1:]:
+            if each.name in groups or isinstance(each.values, range):
+                continue
+            for value in each.values[1:]:
+                if not isinstance(value, (int, float)):  # a number cannot be wrong
                     yield self._point([*firsts[:at], value, *firsts[at + 1 :]])
 
     def _point(self, values: Sequence[Json]) -> tuple[Override, ...]:
