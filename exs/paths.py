@@ -92,6 +92,16 @@ class RunDir:
         return f".{self.suffix}" if self.suffix else ""
 
 
+#: How the date of an attempt begins in the name of a log.
+_DATE = re.compile(r"\.([0-9]{4}-[0-9]{2}-[0-9]{2}\.[0-9]{2}:[0-9]{2}:[0-9]{2}.*)\Z", re.DOTALL)
+
+
+def log_date(name: str) -> str:
+    """The end of the name of a log that all logs of its attempt have in common; "" for what is no log."""
+    found = _DATE.search(name)
+    return found[1] if found and name.startswith("log.") else ""
+
+
 def sweep_copy(output: str, source: str, title: str | None) -> str:
     """runner's copy of the file that a run was made from, `<output>/params.yaml` or `<output>/params.yaml.<title>`."""
     name = os.path.basename(source)
@@ -201,6 +211,11 @@ def cache_home(env: Mapping[str, str] | None = None) -> Path:
     """Root of what exs can make again: `$XDG_CACHE_HOME`, else `~/.cache`."""
     env = os.environ if env is None else env
     return Path(env.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")) / "exs"
+
+
+def fetch_stage(into: Path) -> Path:
+    """Where `exs fetch` keeps what has come so far of the directories that it brings to `into`."""
+    return into / ".exs-fetch"
 
 
 def state_home(env: Mapping[str, str] | None = None, state_dir: str = "") -> Path:

@@ -102,6 +102,28 @@ class JobRow:
 
 
 @dataclass(frozen=True)
+class RunFile:
+    """A plain file of a run directory. `path` is inside it; `modified`: ns since the epoch, by its node's clock."""
+
+    path: str
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What stands in the run directory of a job, on its node. `left_out`: path -> why it is not to be had.
+
+    `more`: there are more than are listed.
+    """
+
+    directory: str
+    files: tuple[RunFile, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    more: bool = False
+
+
+@dataclass(frozen=True)
 class Pace:
     """How far an experiment has come of which jobs run.
 

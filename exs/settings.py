@@ -106,6 +106,10 @@ class Limits:
     push_batch: int = 250
     #: Bytes of one chunk of a log sent through Redis.
     log_chunk: int = 256 * 1024
+    #: Bytes of one file that `exs fetch` brings through Redis; what is larger goes faster by rsync.
+    fetch_bytes: int = 256 * MIB
+    #: Files of one run directory that are listed and fetched: 1 MiB of list.
+    fetch_files: int = 10_000
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exs.cli.session import host, settings
 from exs.errors import NotFound
-from exs.model import HELD, Failure
+from exs.model import HELD, Failure, JobState
+from exs.paths import log_date
 from exs.rows import JobRow
 from exs.view.jobs import selector
 
@@ -26,12 +28,16 @@ class Unreachable(NotFound):
 
 
 class JobLog:
-    """Reads the log of `command` of one job; "" is the last command that wrote one."""
+    """Reads the log of `command` of one job; "" is the last command that wrote one.
 
-    def __init__(self, store: Store, row: JobRow, command: str = "") -> None:
+    `attempt`: its number, 0 for the newest; `row` has its history then. Raises NotFound where there is none.
+    """
+
+    def __init__(self, store: Store, row: JobRow, command: str = "", attempt: int = 0) -> None:
         self._store = store
-        self._row = row
+        self._row = row = of_attempt(row, attempt)
         self._command = command
+        self._attempt = attempt
         self._path = self._local_path()
         self._chunk = settings().limits.log_chunk
 
@@ -42,7 +48,7 @@ class JobLog:
         row = self._row
         if row.failure == Failure.SPAWN and row.attempts == 1 and not row.log:
             raise NotFound(f"{selector(row)} has no log, because it could not be started: {row.detail}")
-        chunk = self._store.ask_log(row.node, row.id, self._command, offset, self._chunk, PATIENCE)
+        chunk = self._store.ask_log(row.node, row.id, self._command, offset, self._chunk, PATIENCE, self._attempt)
         if chunk is None:
             raise Unreachable(
                 f"{row.node}, which has the log of {selector(row)}, does not answer.",
@@ -91,18 +97,36 @@ class JobLog:
             return None
         path: Path | None = Path(row.log)
         if path is not None and self._command:
-            path = _newest(path, self._command, row)
+            path = _of_command(path, self._command, row, log_date(path.name) if self._attempt else "")
         return path if path is not None and path.is_file() else None
 
 
-def _newest(other: Path, command: str, row: JobRow) -> Path | None:
-    """The newest log of `command` beside the log `other` of the same job: each attempt writes one of its own."""
+def of_attempt(row: JobRow, number: int) -> JobRow:
+    """The job as it was in an earlier attempt: where it ran, where its log is. Raises NotFound for one it never had."""
+    if not number or number == row.attempts:
+        return row
+    past = next((one for one in row.history if one.number == number), None)
+    if past is None:
+        had = f"It has had {row.attempts}." if row.attempts else "It never started."
+        raise NotFound(f"{selector(row)} has no attempt {number}.", f"{had} exs show {selector(row)} lists them.")
+    return replace(
+        row, node=past.node, gpus=past.gpus, log=past.log, directory=past.directory or row.directory, tail="",
+        state=JobState.CRASHED, failure="",
+    )  # fmt: skip
+
+
+def _of_command(other: Path, command: str, row: JobRow, date: str) -> Path | None:
+    """The newest log of `command` beside the log `other` of the same job, of the attempt whose logs have that date.
+
+    Each attempt writes one of its own.
+    """
     # With --no-param-dir all jobs share a directory, and the job's name ends their names.
     suffixes = (f".{row.name}-{row.id}", f".{row.name}", "")
     suffix = next(suffix for suffix in suffixes if other.name.endswith(suffix))
     name = re.compile(rf"log\.{re.escape(command)}\.[0-9]{{4}}-.*{re.escape(suffix)}\Z", re.DOTALL)
     try:
         found = [path for path in other.parent.iterdir() if name.match(path.name)]
+        found = [path for path in found if log_date(path.name) == date] if date else found
         return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
     except OSError:
         return None

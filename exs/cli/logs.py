@@ -6,11 +6,12 @@ import codecs
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.joblog import JobLog, Unreachable
+from exs.cli.joblog import JobLog, Unreachable, of_attempt
 from exs.cli.output import show_json
 from exs.cli.patience import Patience
 from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
@@ -34,6 +35,9 @@ _LOOK = 0.3
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job is over.")
 @click.option("-n", "--tail", "lines", type=click.IntRange(min=0), metavar="N", help="The last N lines only.")
 @click.option("-c", "--command", "command_name", metavar="NAME", help="The log of this command; else of the last one.")
+@click.option(
+    "--attempt", type=click.IntRange(min=1), metavar="K", help="What it printed in its K-th attempt; else in the last."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document per job, with the log as text.")
 @click.option("--raw", is_flag=True, help="On a terminal too, every byte as the job wrote it.")
 def command(
@@ -42,6 +46,7 @@ def command(
     follow: bool,
     lines: int | None,
     command_name: str | None,
+    attempt: int | None,
     as_json: bool,
     raw: bool,
 ) -> None:
@@ -55,23 +60,26 @@ def command(
         raise NotFound("no such jobs.", "exs list -t NAME shows those there are.")
     if follow and len(rows) > 1:
         raise InputError(f"-f follows one job, these are {len(rows)}.", "Name one: NAME/17")
+    if attempt:
+        rows = [store.job(row.id) for row in rows]  # with its earlier attempts
     if command_name is not None:
         for row in rows:
             _check_command(store, row, command_name)
+    wanted = Wanted(command_name or "", lines, attempt or 0)
     if as_json:
         if follow:
             raise InputError("-f and --json were both given: a log that is followed has no end.", "Leave one out.")
-        _each(rows, lambda row: show_json(_document(store, row, command_name or "", lines)))
+        _each(rows, lambda row: show_json(_document(store, row, wanted)))
         return
     sink = _Sink(raw or not sys.stdout.isatty())
 
     def show(row: JobRow) -> None:
         if len(rows) > 1:
             sink.text(f"{chr(10) if row is not rows[0] else ''}==> {safe(selector(row))} <==\n")
-        if follow:
-            _follow(store, row, command_name or "", lines, sink)
+        if follow and wanted.attempt in (0, row.attempts):
+            _follow(store, row, wanted.command, lines, sink)
         else:
-            _print(store, row, command_name or "", lines, sink)
+            _print(store, row, wanted, sink)
         sink.end()
 
     _each(rows, show)
@@ -129,9 +137,19 @@ class _Sink:
             self._open_line = False
 
 
-def _document(store: Store, row: JobRow, name: str, lines: int | None) -> dict[str, Json]:
+@dataclass(frozen=True)
+class Wanted:
+    """Of which command, "" for the last; how many lines of its end, None for all; of which attempt, 0 for the last."""
+
+    command: str
+    lines: int | None
+    attempt: int
+
+
+def _document(store: Store, row: JobRow, wanted: Wanted) -> dict[str, Json]:
     """A log for programs. `complete` is false when only its stored end could be had, or its last lines were wanted."""
-    log = JobLog(store, row, name)
+    log, lines = JobLog(store, row, wanted.command, wanted.attempt), wanted.lines
+    row = of_attempt(row, wanted.attempt)
     complete = lines is None
     try:
         data = b"".join(chunk.data for chunk in log.pieces(0 if lines is None else log.start_of_last(lines)))
@@ -142,16 +160,18 @@ def _document(store: Store, row: JobRow, name: str, lines: int | None) -> dict[s
         "experiment": row.experiment,
         "index": row.index,
         "node": row.node or None,
-        "command": name or None,
+        "command": wanted.command or None,
+        "attempt": wanted.attempt or row.attempts or None,
         "complete": complete,
         "text": data.decode("utf-8", "backslashreplace"),
     }
 
 
-def _print(store: Store, row: JobRow, name: str, lines: int | None, sink: _Sink) -> None:
+def _print(store: Store, row: JobRow, wanted: Wanted, sink: _Sink) -> None:
+    row, lines = of_attempt(row, wanted.attempt), wanted.lines
     if not row.node and not row.tail:
         raise NotFound(f"{selector(row)} has not printed anything: it never started ({where(row, store.now())}).")
-    log = JobLog(store, row, name)
+    log = JobLog(store, row, wanted.command, wanted.attempt)
     try:
         for chunk in log.pieces(0 if lines is None else log.start_of_last(lines)):
             sink.write(chunk.data)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import forms, show
+from exs.cli.runfiles import run_files
 from exs.cli.selectors import Statuses, experiment_or_none, schedys, selected, selectors_argument, status_option
 from exs.cli.session import open_store
 from exs.errors import BrokenRecord
@@ -52,7 +53,12 @@ def _pages(store: Store, selector: str, states: Statuses) -> list[Listing]:
         )
     ways = {digest: _spec(store, name, digest) for name, digest in {(row.experiment, row.spec) for row in rows}}
     metrics = store.metrics([row.id for row in rows if row.metrics])
-    return [JobPage(store.job(row.id), store.now(), ways[row.spec], metrics.get(row.id, {})) for row in rows]
+    jobs = [store.job(row.id) for row in rows]
+    files = run_files(store, jobs)
+    return [
+        JobPage(row, store.now(), ways[row.spec], metrics.get(row.id, {}), *files.get(row.id, (None, "")))
+        for row in jobs
+    ]
 
 
 def _spec(store: Store, experiment: str, digest: str) -> Spec | None:

@@ -182,7 +182,8 @@ PULSE = "exs:pulse"
 #: BREAKER_TTL after the last of them.
 BREAKER = "exs:breaker:"
 BREAKER_TTL = 86400
-#: list per node: requests for a piece of a log. Written by `exs logs`, taken by the agent. Lives a minute.
+#: list per node: requests for a piece of a log or another file of a run directory. Written by `exs logs`, `show` and
+#: `fetch`, taken by the agent. Lives a minute.
 ASK = "exs:ask:"
 #: list per request: the piece. Written by the agent, taken by who asked. Lives a minute.
 ANSWER = "exs:answer:"

@@ -21,7 +21,8 @@
                 health                                                                health.py
     nodes       drain  enable  drains                                                 drain.py
     gpus        gpus_unused  unused_gpus                                          gpus.py
-    logs        ask_log  next_log_request  answer_log                                 logs.py
+    logs        ask_log  run_files  send_requests  answer_to  next_log_request  answer_log
+                                                                                      logs.py
     all         now  ping  on_disk                                                    base.py
 
 Every change of state is one Lua script in `lua/`, atomic, idempotent under an id its caller chose, and timed by

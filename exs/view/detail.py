@@ -6,28 +6,36 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exs.model import FINAL, HELD, JobState, Json, Spec
-from exs.rows import ExperimentRow, JobRow, Metric, PastAttempt
+from exs.rows import ExperimentRow, JobRow, Metric, PastAttempt, RunFiles
 from exs.view import records
 from exs.view.columns import assignments
 from exs.view.commands import templates, typed
 from exs.view.experiments import active, pace_line, paused
 from exs.view.jobs import LAST_WORDS_ON_PAGE, reason, selector, where
 from exs.view.screen import STATE_STYLE, Screen
+from exs.view.sizes import size
 from exs.view.text import masked, masked_all, safe, safe_lines, shown, without_secrets
 from exs.view.when import ago, clock, duration
 
+#: Files of a run directory that the page names.
+_FILES = 20
 #: Lines of a crashed job's output that the page ends with.
 _TAIL_LINES = 12
 
 
 @dataclass
 class JobPage:
-    """One job with its attempts; `now` is Redis time, `spec` says what it runs, None that nothing does."""
+    """One job with its attempts; `now` is Redis time, `spec` says what it runs, None that nothing does.
+
+    `files`: those of its run directory; None where they are not known, and `no_files` says why.
+    """
 
     row: JobRow
     now: float
     spec: Spec | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    files: RunFiles | None = None
+    no_files: str = ""
 
     def lines(self, screen: Screen) -> Iterator[str]:
         row = self.row
@@ -48,8 +56,13 @@ class JobPage:
         row = self.row
         history = [records.attempt(attempt, row.params) for attempt in row.history]
         lines = typed(row, self.spec) if self.spec else {}
-        more = {"command_lines": lines, "tail": row.tail, "history": history, "series": records.series(self.metrics)}
-        return records.job(row, self.now) | more
+        return records.job(row, self.now) | {
+            "command_lines": lines,
+            "tail": row.tail,
+            "history": history,
+            "series": records.series(self.metrics),
+            "files": None if self.files is None else records.files(self.files),
+        }
 
     def records(self) -> Iterator[Mapping[str, Json]]:
         yield records.flat(records.job(self.row, self.now))
@@ -88,6 +101,20 @@ class JobPage:
         yield "checkpoint", _checkpoint(row)
         yield "log", safe(without_secrets(row.log, row.params))
         yield "", f"{row.log_dropped} bytes of output were not kept" if row.log_dropped else ""
+        yield from self._listed()
+
+    def _listed(self) -> Iterator[tuple[str, str]]:
+        """The files of its run directory, those at the top first."""
+        if self.files is None:
+            yield "files", safe(self.no_files)
+            return
+        files = sorted(self.files.files, key=lambda file: (file.path.count("/"), file.path))
+        for number, file in enumerate(files[:_FILES]):
+            yield "" if number else "files", f"{size(file.size):>8}  {safe(file.path)}"
+        hidden = len(files) - _FILES
+        if hidden > 0:
+            rest = sum(file.size for file in files[_FILES:])
+            yield "", f"{size(rest):>8}  in {hidden}{' and more' if self.files.more else ''} others"
 
     def _next(self) -> list[str]:
         name = safe(selector(self.row))

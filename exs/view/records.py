@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from exs.model import FINAL, JobState, Json, Params
-from exs.rows import Drain, ExperimentRow, JobRow, Metric, PastAttempt, SlotRow, UnusedGpu
+from exs.rows import Drain, ExperimentRow, JobRow, Metric, PastAttempt, RunFiles, SlotRow, UnusedGpu
 from exs.settings import masked_url
 from exs.view.text import masked, masked_all, without_secrets
 from exs.view.when import iso
@@ -77,6 +77,11 @@ def series(metrics: Mapping[str, Metric]) -> dict[str, Json]:
         for name, metric in metrics.items()
         if masked(name, 0.5) == 0.5
     }
+
+
+def files(found: RunFiles) -> list[Json]:
+    """The files of a run directory."""
+    return [{"path": file.path, "size": file.size, "modified": iso(file.modified / 1e9)} for file in found.files]
 
 
 def attempt(past: PastAttempt, params: Params) -> dict[str, Json]:

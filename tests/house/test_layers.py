@@ -34,6 +34,7 @@ MAY = {
     "server": {"errors", "model", "settings", "paths"},
     "tools": {"errors", "model", "settings", "paths", "command", "sweep"},
     "doctor": {"exs", "errors", "model", "rows", "settings", "paths", "store", "view"},
+    "fetch": {"errors", "rows", "paths", "store"},
     "pull": {"exs", "errors", "model", "settings", "person", "process", "store"},
     "api": {"errors", "model", "rows", "settings", "paths", "person", "sweep", "store", "view", "server", "reader"},
     "compat": {
@@ -57,6 +58,7 @@ MAY = {
     },
     "cli": {
         "exs",
+        "fetch",
         "person",
         "pull",
         "api",
