@@ -9,7 +9,7 @@ from exs.cli.output import forms, show_json
 from exs.cli.session import open_store, put
 from exs.errors import InputError
 from exs.view import records
-from exs.view.slots import drain_line
+from exs.view.slots import drained_line
 from exs.view.text import safe
 
 
@@ -34,7 +34,7 @@ def command(names: tuple[str, ...], form: str | None) -> None:
     else:
         now = store.now()
         for drain in ended:
-            click.echo(f"{safe(drain.place)}: takes jobs again (was drained {drain_line(drain, now)})")
+            click.echo(f"{safe(drain.place)}: takes jobs again (was {drained_line(drain, now)})")
         for place in places:
             if not any(place in (drain.place, drain.place.partition(":")[0]) for drain in ended):
                 click.echo(f"{safe(place)}: was not drained")

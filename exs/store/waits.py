@@ -37,7 +37,11 @@ class Waits:
         self._open = [slot for slot in self._live if slot.drain is None]
         self._awake = [slot for slot in self._open if slot.state != "suspended"]
         self._idle = [slot for slot in self._awake if slot.state == "idle" and not slot.held_for]
-        self._holds = {slot.hold.experiment: slot.hold for slot in self._awake if slot.hold and slot.hold.wanted}
+        #: Of the nodes that hold slots for a job, the one that holds the most.
+        holds = sorted(
+            (slot.hold for slot in self._awake if slot.hold and slot.hold.wanted), key=lambda hold: hold.held
+        )
+        self._holds = {hold.experiment: hold for hold in holds}
         self._choosy = any(slot.only for slot in slots)
         self._known: dict[tuple[Resources, str, str], str] = {}
         self._nodes: dict[str, list[SlotRow]] = {}

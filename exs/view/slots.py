@@ -115,3 +115,9 @@ def drain_line(drain: Drain, now: float) -> str:
         words.append(f"for {until(drain.until, now)} more")
     line = " ".join(words)
     return f"{line}: {safe(drain.why)}" if drain.why else line
+
+
+def drained_line(drain: Drain, now: float) -> str:
+    """The same where no column says that it is drained: `drained by ann 5m ago: fan is loud`."""
+    line = drain_line(drain, now)
+    return line if drain.kind == "quarantine" else f"drained {line}".rstrip()

@@ -77,15 +77,17 @@ def psql(columns: Sequence[Column], screen: Screen, note: Column | None = None) 
         columns, note = [*columns, note], None
     columns, widths, hidden = _fitted(columns, screen.width, between=3, outside=4, roomy=2)
     rule = "+".join("-" * (size + 2) for size in widths)
+    more = _room_for(note, len(rule), screen.width)
+    rule, blank = rule + "-" * more, " " * more
     yield f"+{rule}+"
     header = " | ".join(
         screen.paint(padded(cut(column.header, size), size, column.right), "bold")
         for column, size in zip(columns, widths, strict=True)
     )
-    yield f"| {header} |"
+    yield f"| {header}{blank} |"
     yield f"|{rule}|"
     for at, line in enumerate(_lines(columns, widths, screen, " | ")):
-        yield f"| {line} |"
+        yield f"| {line}{blank} |"
         if note is not None and note.cells[at]:
             yield f"| {_under(note, at, len(rule) - 2, screen)} |"
     yield f"+{rule}+"
@@ -109,6 +111,13 @@ def bars(columns: Sequence[Column], screen: Screen) -> Iterator[str]:
 def _fits(columns: Sequence[Column], limit: int | None) -> bool:
     least = sum(max(column.widest, width(column.header)) for column in columns if not column.silent)
     return limit is None or least + 3 * (len(columns) - 1) + 4 <= limit
+
+
+def _room_for(note: Column | None, inside: int, limit: int | None) -> int:
+    """By how much a table of so many columns between its borders is widened for the notes under its rows."""
+    if note is None or limit is None:
+        return 0
+    return max(0, min(note.widest + len("  ^ ") + 2, limit - 2) - inside)
 
 
 def _under(note: Column, at: int, size: int, screen: Screen) -> str:

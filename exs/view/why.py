@@ -12,7 +12,7 @@ from exs.view.counts import counted
 from exs.view.jobs import LAST_WORDS_ON_PAGE, place, reason, selector
 from exs.view.needs import needed
 from exs.view.screen import STATE_STYLE, Screen
-from exs.view.slots import drain_line
+from exs.view.slots import drained_line
 from exs.view.text import safe
 from exs.view.when import ago, clock_of_day, duration, iso, until
 
@@ -169,7 +169,7 @@ def _verdict(verdict: Verdict, now: float) -> str:
     if verdict.kind == "silent":
         return f"no contact {duration(slot.seen_ago)}"
     if verdict.kind == "drained" and slot.drain is not None:
-        return f"drained {drain_line(slot.drain, now)}".rstrip()
+        return drained_line(slot.drain, now)
     if verdict.kind == "busy" and verdict.free_at:
         return f"busy until ~{clock_of_day(verdict.free_at, now)}{job}{leaves}"
     if verdict.kind == "busy":
@@ -229,7 +229,9 @@ def _advice(why: Why) -> list[str]:
     }
     if job.state in HELD:
         return [f"exs logs -f {safe(selector(job))}"]
-    if job.state in FINAL or job.state is JobState.PAUSED:
+    if job.state is JobState.PAUSED:
+        return [f"exs activate {safe(selector(job))}"]
+    if job.state in FINAL:
         return [f"exs show {safe(selector(job))}"]
     return commands.get(why.word, [])
 

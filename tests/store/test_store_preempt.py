@@ -72,6 +72,17 @@ class TestWhoIsStopped:
         assert lab.store.experiment("late").preempted_by == ""
         assert lab.client.hget(keys.RQ_JOB + job, "pv") is None
 
+    def test_a_job_lost_while_it_makes_room_is_not_blamed_for_that(self, lab: Lab) -> None:
+        lab.push(1, name="late")
+        (slot,) = fleet(lab, 1)
+        job = slot.held.job
+        lab.push(1, name="urgent", priority=1)
+        assert slot.renew()[1] == "preempt"
+        lab.store.slot_dead([slot.offer.slot], "its slot died")
+        row = lab.store.job(job)
+        assert (row.state, row.lost, row.history[0].failure) == (S.QUEUED, 0, "lost")
+        assert lab.store.audit() == []
+
     def test_nothing_happens_where_it_is_off(self, lab: Lab) -> None:
         lab.store.set_pool("default", preemption=False)
         lab.push(1, name="late")

@@ -163,6 +163,13 @@ def test_slots_that_are_held_for_a_job_of_several_say_for_which(lab: Lab) -> Non
     wide = lab.store.why("wide")
     assert (wide.word, wide.estimate, wide.unsure) == ("held 1/3", None, "it needs several slots of one node at a time")
     assert first.index == 0
+    lab.store.pause_experiment("small", "ann")
+    others = [slot(lab, node="gpu02", suffix=f"gpu{n}") for n in range(3)]
+    for one in others:
+        lab.client.hset(keys.RQ_WORKER + one.offer.slot, "exs_locks", f"GPU-{one.offer.slot}")
+    for one in (*others, others[0]):
+        assert one.claim() is None
+    assert lab.store.why("wide").word == "held 2/3"  # where most are held
 
 
 def test_when_it_starts(lab: Lab) -> None:

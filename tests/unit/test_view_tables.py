@@ -218,3 +218,12 @@ def test_a_running_job_says_why_its_directory_is_not_known_yet() -> None:
     page = text(JobPage(job(0, S.RUNNING, directory="/out/Lr_0", log="/out/Lr_0/log.train"), NOW))
     assert "directory   /out/Lr_0\n" in page and "log         /out/Lr_0/log.train\n" in page
     assert "not known" not in page + text(JobPage(job(0, S.QUEUED), NOW))
+
+
+def test_a_note_under_its_row_has_the_whole_width_of_the_screen() -> None:
+    rows = [job(0, S.CRASHED, failure="error", detail="exit code 1: " + "a long story " * 6)]
+    for columns, whole in ((120, True), (80, False)):
+        lines = text(JobTable(experiment(), rows, NOW), columns).splitlines()
+        table = [line for line in lines if line[:1] in "+|"]
+        assert len({width(line) for line in table}) == 1 and width(table[0]) <= columns
+        assert any("a long story " * 5 in line for line in table) is whole

@@ -1,7 +1,7 @@
 --@ mates
 -- Ends an attempt whose slot or node is lost: back to the queue unpunished, until the crash budget is spent.
 -- The first loss is queued at once; later ones wait, doubling, so that a poison job does not race through a fleet.
--- One that was to be paused or to run anew is where it was to go, and the loss is not counted: it was asked to stop.
+-- One that was to be paused, to make room or to run anew is where it was to go, and the loss is not counted: it was asked to stop.
 -- `failure`: lost, or gpu when a GPU of its slot failed. What the sweep says of it (`on_lost`, `on_gpu`, `on_poison`) goes
 -- before the budget: fail, pause, or how often it may be lost so and run again.
 local function lose(job, why, now, budget, wait, longest, failure)
@@ -9,7 +9,7 @@ local function lose(job, why, now, budget, wait, longest, failure)
   leave(job)
   if job.sl then disband(job) else free_slot(job.slot, job.at) end
   local e = redis.pcall('HMGET', EXPERIMENT .. job.exp, 'on_' .. failure, 'on_poison')
-  local asked = job.wn == 'pause' or job.wn == 'edit'
+  local asked = job.wn == 'pause' or job.wn == 'edit' or job.wn == 'preempt'
   local rule = not asked and not unwanted(job) and e[1] or nil
   budget = whole(rule) and whole(rule) + 1 or budget
   local lost = job.ls + ((asked or rule == 'pause') and 0 or 1)
