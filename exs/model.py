@@ -165,6 +165,12 @@ class Spec:
     #: runner's rule: a command whose stat.json says 0 is skipped, whichever job wrote it.
     skip_done: bool = False
     datetime: str = ""
+    #: Digest of the capsule in whose copy the commands run; "" for none: they run in `cwd`.
+    capsule: str = ""
+    #: "auto": with the Python that the capsule's lock file or requirements.txt describes; "" for the worker's.
+    python: str = ""
+    #: Names in `env` whose values are shown to nobody.
+    secrets: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

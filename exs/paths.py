@@ -258,6 +258,21 @@ class StateDir:
         """One file per running agent."""
         return self.root / "agents"
 
+    @property
+    def capsules(self) -> Path:
+        """Unpacked capsules, one directory each, shared by all slots."""
+        return self.root / "capsules"
+
+    @property
+    def environments(self) -> Path:
+        """Python environments of capsules, one directory each, shared by all slots."""
+        return self.root / "environments"
+
+    @property
+    def work(self) -> Path:
+        """Working copies of capsules, one per attempt that runs."""
+        return self.root / "work"
+
 
 @dataclass(frozen=True)
 class ServerFiles:

@@ -104,6 +104,12 @@ class Limits:
     pattern_chars: int = 1000
     #: Jobs per script call of a push: about 3 ms of Redis, so that nobody stalls.
     push_batch: int = 250
+    #: Bytes of the files of one capsule, the code that is pushed along: Determined's limit. Redis keeps them in memory.
+    capsule_bytes: int = 95 * MIB
+    #: Files and directories of one capsule: a home directory that was meant to be a project is noticed early.
+    capsule_files: int = 100_000
+    #: Bytes of unpacked capsules that a node keeps for the jobs to come.
+    capsule_cache: int = 10 * 1024 * MIB
     #: Bytes of one chunk of a log sent through Redis.
     log_chunk: int = 256 * 1024
     #: Bytes of one file that `exs fetch` brings through Redis; what is larger goes faster by rsync.
@@ -128,6 +134,8 @@ class Settings:
     redis_server: str = ""
     #: Modules, with commas, from which `python -m exs.calls` may call a task here; `pkg.*` for all below pkg.
     allow_modules: str = ""
+    #: Whether `exs push` sends the code along: "always", "never", or "auto", where other machines reach the queue.
+    capsule: str = "auto"
 
     def __repr__(self) -> str:
         return f"Settings(redis_url={masked_url(self.redis_url)!r}, node={self.node!r})"
@@ -175,10 +183,13 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         # Else every working directory would have a Redis of its own.
         text, where = given["state_dir"]
         raise InputError(f"{where}={text!r} must be an absolute path, beginning with /.")
+    if top.get("capsule", "auto") not in ("auto", "always", "never"):
+        text, where = given["capsule"]
+        raise InputError(f"{where}={text!r} must be auto, always or never.")
     return Settings(timing=timing, limits=_build(Limits, given), **top)
 
 
-_TEXTS = ("redis_url", "node", "state_dir", "redis_server", "allow_modules")
+_TEXTS = ("redis_url", "node", "state_dir", "redis_server", "allow_modules", "capsule")
 _NAMES = tuple(f.name for cls in (Timing, Limits) for f in fields(cls)) + _TEXTS
 
 

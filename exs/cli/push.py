@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.api import push_sweep
+from exs.api.context import Wish, wanted
 from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
 from exs.cli.fit import Needs
 from exs.cli.output import forms, show, show_json
-from exs.cli.session import check_pool, note, open_store, out_screen, put
+from exs.cli.session import check_pool, note, open_store, out_screen, put, settings
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 @click.command("push", cls=PushCommand)
 @sweep_options
+@click.argument("context", required=False)
+@click.option("--no-context", is_flag=True, help="Send no code: the jobs run what is on the nodes.")
+@click.option("--include", "includes", multiple=True, metavar="PATH", help="Send this file or directory too.")
 @click.option(
     "--priority", type=click.IntRange(1, 99), help=f"Lower runs first; {DEFAULT_PRIORITY} if nothing is said."
 )
@@ -47,6 +51,9 @@ if TYPE_CHECKING:
 @forms(json="Print the counts as JSON.", quiet="Print the ids of the new jobs only.")
 def command(
     request: Request,
+    context: str | None,
+    no_context: bool,
+    includes: tuple[str, ...],
     priority: int | None,
     pool: str | None,
     canary: int | None,
@@ -58,11 +65,17 @@ def command(
     """Queue a sweep: a FILE, or a command whose key=v1,v2 words are swept over.
 
     Whole or not at all. Pushing an edited file again adds what is new and keeps what is there; --force runs
-    again what succeeded. With -p NAME VALUE ... it adds one job by hand to the experiment that is named
+    again what succeeded. The code in CONTEXT travels along, and each job runs in a copy of it; by default this
+    directory, where other machines reach the queue (EXS_CAPSULE).
+
+    With -p NAME VALUE ... it adds one job by hand to the experiment that is named
     instead of a file: exs push resnet -p lr 0.3 seed 1
     """
+    wish = _wish(context, no_context, includes)
     pairs, results = given_pairs(), given_pairs("-r")
     if pairs is not None:
+        if wish != Wish():
+            raise InputError("-p adds a job that runs the code pushed last; it takes no code of its own.")
         if request.file is None:
             raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
         store = open_store()
@@ -90,11 +103,18 @@ def command(
                 pass
             needs.refuse_unfit(store, sweep.name, pool)
             needs = Needs()
+        if wanted(wish, store.url, settings()):
+            sweep = _send(store, sweep, wish)
         pushed = push(store, sweep, request, into=into, jobs=needs.noted(sweep.jobs()))
         serving = None if into else sweep.pool
         for line in sweep.notes:
             note(line)
-        facts = {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes}
+        facts = {
+            "points": sweep.count,
+            "dialect": sweep.dialect,
+            "notes": sweep.notes,
+            "capsule": sweep.spec.capsule or None,
+        }
     if form == "json":
         show_json(record(pushed) | facts)
     elif form == "ids":
@@ -107,6 +127,23 @@ def command(
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
     if (pushed.new or pushed.forced) and store.on_disk() is False:
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
+
+
+def _wish(context: str | None, no_context: bool, includes: Sequence[str]) -> Wish:
+    if no_context and (context or includes):
+        raise InputError("--no-context sends no code, and code to send was named.", "Leave one of them out.")
+    return Wish(context or "", no_context, includes)
+
+
+def _send(store: Store, sweep: Sweep, wish: Wish) -> Sweep:
+    """The sweep with its code, which is in the queue then; says what was sent."""
+    from exs.api.code import send
+
+    sweep, sent = send(store, sweep, wish, settings())
+    note(sent.summary)
+    if sent.found.skipped:
+        note(f"left out, being neither file nor directory: {', '.join(sent.found.skipped[:5])}")
+    return sweep
 
 
 def show_added(store: Store, experiment: ExperimentRow, row: JobRow, form: str | None) -> None:

@@ -120,6 +120,15 @@ def url(settings: Settings) -> str:
     return f"redis://{secret}{listen.Address(listen.reachable_host(address), address.port)}"
 
 
+def listens_for_others(settings: Settings) -> bool:
+    """True if the server runs and other machines can reach it."""
+    from exs.server import listen
+
+    files = _running(settings)
+    address = listen.saved(files) if files else None
+    return address is not None and not listen.is_loopback(address)
+
+
 def _with_the_same_binary(settings: Settings) -> Settings:
     """Settings for a restart of the server that runs: one that this command finds on PATH may not read its data."""
     found = None if settings.redis_server else status(settings)

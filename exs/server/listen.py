@@ -39,7 +39,7 @@ def parse(text: str, password: bool = True) -> Address:
     if not match or not 0 < port < 65536:
         raise InputError(f"--listen {text!r} is not HOST or HOST:PORT.", "For example: --listen 0.0.0.0:6379")
     address = Address(match["six"] or match["host"], port, password)
-    if not password and not _is_loopback(address):
+    if not password and not is_loopback(address):
         raise Refused(
             f"without a password, whoever reaches {address} can run commands as you on every node.",
             "Leave out --no-password, or listen on 127.0.0.1.",
@@ -100,7 +100,8 @@ def reachable_host(address: Address) -> str:
         return os.uname().nodename
 
 
-def _is_loopback(address: Address) -> bool:
+def is_loopback(address: Address) -> bool:
+    """True if no other machine can reach it."""
     from ipaddress import ip_address
 
     return all(ip_address(str(place[0])).is_loopback for _, place in _resolve(address))

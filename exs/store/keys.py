@@ -187,6 +187,22 @@ BREAKER_TTL = 86400
 ASK = "exs:ask:"
 #: list per request: the piece. Written by the agent, taken by who asked. Lives a minute.
 ANSWER = "exs:answer:"
+#: string per digest: the manifest of a capsule, JSON (exs/capsule/chunks.py). Written by capsule_commit, read by nodes
+#: and by who wants the code back; removed by capsule_sweep when no experiment needs it.
+CAPSULE = "exs:capsule:"
+#: zset: digest -> ms at which a push or capsule_sweep last found that it is needed. Written and read by these.
+CAPSULES = "exs:capsules"
+#: set per digest: NAMEs that were pushed with it. Written by capsule_commit; read by capsule_sweep, which takes out who
+#: has gone; removed with the capsule.
+CAPSULE_OF = "exs:capsule-of:"
+#: string per SHA-256: a chunk of capsules, compressed. Written by capsule_put, read by nodes; removed by capsule_sweep
+#: with the last capsule that has it.
+CHUNK = "exs:chunk:"
+#: hash: SHA-256 -> capsules that have the chunk. Written by capsule_commit and capsule_sweep.
+CHUNKS = "exs:chunks"
+#: zset: SHA-256 -> ms at which a chunk came that no capsule has yet. Written by capsule_put, emptied by capsule_commit,
+#: and by capsule_sweep of what a push that was broken off left.
+CHUNKS_LOOSE = "exs:chunks-loose"
 #: string: written last by who asks whether everything is on disk, read by nobody.
 SYNCED = "exs:synced"
 #: string: the last experiment pushed. Written by push; read for the selector `last`.

@@ -16,12 +16,13 @@ from exs.model import After, Json, Outcome, Spec
 _SPEC_TYPES: dict[str, type | tuple[type, ...]] = {
     "commands": dict, "cwd": str, "output": str, "env": dict, "job_dirs": bool, "timeout": (int, float, type(None)),
     "grace": (int, float, type(None)), "metrics": dict, "skip_done": bool, "datetime": str, "stop_signal": str,
-    "on_failure": dict, "log_policies": (list, tuple),
+    "on_failure": dict, "log_policies": (list, tuple), "capsule": str, "python": str, "secrets": (list, tuple),
 }  # fmt: skip
 
 #: Fields of a Spec that came later are left out when nothing is said: a sweep that does not use them keeps its digest,
 #: and workers that do not know them run it.
-_LATER = {"stop_signal": ("SIGTERM",), "on_failure": ({},), "log_policies": ((), [])}
+_LATER = {"stop_signal": ("SIGTERM",), "on_failure": ({},), "log_policies": ((), []), "capsule": ("",),
+          "python": ("",), "secrets": ((), [])}  # fmt: skip
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
@@ -80,11 +81,11 @@ def spec_from(text: bytes, what: str) -> Spec:
     for name, kinds in _SPEC_TYPES.items():
         if not isinstance(getattr(spec, name), kinds):
             raise BrokenRecord(f"{what}: {name} is of the wrong type.")
-    texts = [*spec.env.values(), *spec.metrics.values()]
+    texts = [*spec.env.values(), *spec.metrics.values(), *spec.secrets]
     if not all(isinstance(value, str) for value in texts) or not all(
         isinstance(c, dict) for c in spec.commands.values()
     ):
-        raise BrokenRecord(f"{what}: commands, env or metrics hold something of the wrong type.")
+        raise BrokenRecord(f"{what}: commands, env, secrets or metrics hold something of the wrong type.")
     if not all(map(_is_rule, spec.on_failure.values())) or not all(map(_is_policy, spec.log_policies)):
         raise BrokenRecord(f"{what}: on_failure or log_policies hold something of the wrong type.")
     return spec

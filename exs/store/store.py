@@ -21,6 +21,7 @@
                 health                                                                health.py
     nodes       drain  enable  drains                                                 drain.py
     gpus        gpus_unused  unused_gpus                                          gpus.py
+    code        put_capsule  capsule  chunks  sweep_capsules                      capsules.py
     logs        ask_log  run_files  send_requests  answer_to  next_log_request  answer_log
                                                                                       logs.py
     all         now  ping  on_disk                                                    base.py
@@ -33,6 +34,7 @@ from __future__ import annotations
 
 from exs.settings import Settings
 from exs.store.audit import Auditor
+from exs.store.capsules import Capsules
 from exs.store.connect import connect
 from exs.store.drain import Drainers
 from exs.store.edit import Editing
@@ -65,6 +67,7 @@ class Store(
     Drainers,
     Pools,
     Gpus,
+    Capsules,
     Logs,
     Paces,
     Explainers,

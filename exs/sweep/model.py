@@ -50,6 +50,7 @@ class Sweep:
     local_slots: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     when_pushed: tuple[str, ...] = ()  #: those of `notes` that do not matter where `exs run` runs it
+    files: tuple[str, ...] = ()  #: experiment-scheduler's `files`, below the directory of the push or absolute
     duplicates: int = 0
 
     def jobs(self) -> Iterator[NewJob]:

@@ -28,6 +28,7 @@ MAY = {
     "model": set(),
     "rows": {"model"},
     "sweep": {"errors", "model", "settings", "paths", "command"},
+    "capsule": {"errors", "model"},
     "store": {"errors", "model", "rows", "settings", "paths"},
     "view": {"errors", "model", "rows", "settings", "paths", "command"},
     "reader": {"alive", "errors", "model", "rows", "paths", "view"},
@@ -36,7 +37,21 @@ MAY = {
     "doctor": {"exs", "errors", "model", "rows", "settings", "paths", "store", "view"},
     "fetch": {"errors", "rows", "paths", "store"},
     "pull": {"exs", "errors", "model", "settings", "person", "process", "store"},
-    "api": {"errors", "model", "rows", "settings", "paths", "person", "sweep", "store", "view", "server", "reader"},
+    "api": {
+        "errors",
+        "model",
+        "rows",
+        "settings",
+        "paths",
+        "person",
+        "sweep",
+        "store",
+        "view",
+        "server",
+        "reader",
+        "capsule",
+        "tools",
+    },
     "compat": {
         "exs",
         "alive",
@@ -62,6 +77,7 @@ MAY = {
         "person",
         "pull",
         "api",
+        "capsule",
         "compat",
         "errors",
         "model",
@@ -88,6 +104,7 @@ MAY = {
         "pull",
         "values",
         "command",
+        "capsule",
         "store",
     },
     "exs": {"api", "compat", "errors", "reader", "tasks"},  # each with its first use: tests/cli/test_python_api.py
@@ -100,6 +117,7 @@ ONLY = {
     "yaml": {"sweep", "reader"},
     "click": {"cli"},
     "pynvml": {"exs_worker"},
+    "pathspec": {"capsule"},
 }
 #: Modules that may start processes, by any means.
 STARTERS = {
@@ -107,6 +125,7 @@ STARTERS = {
     "exs/server/binary.py",
     "exs/tools/batch/record.py",
     "exs/tools/batch/submit.py",
+    "exs/tools/git.py",
     "workers/exs_worker/launch.py",
     "workers/exs_worker/seat.py",
 }

@@ -210,6 +210,7 @@ class Agent:
         try:
             janitor.deliver(self.store, self.spool)
             if self._dead:
+                janitor.tidy_copies(self.store)
                 jobs = 0
                 for failure, why in sorted(set(self._dead.values())):
                     slots = [name for name, how in self._dead.items() if how == (failure, why)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from exs.model import Claim, Failure, JobState, Json, Outcome, Spec
 from exs_worker import control, launch, plainfile
@@ -19,6 +20,9 @@ from exs_worker.prepare import Command, Prepared, prepare
 from exs_worker.report import Report
 from exs_worker.resultsblock import ResultsBlock
 from exs_worker.supervise import Ended, Supervisor
+
+if TYPE_CHECKING:
+    from exs_worker.workshop import Copy
 
 #: Ways to stop an attempt of a job that is to run again, or to be paused.
 PLANNED = ("preempt", "edit", "pause", "requeue")
@@ -69,6 +73,7 @@ class Attempt:
         self._place = place
         self._stops: set[str] = set()
         self._prepared: Prepared | None = None
+        self._copy: Copy | None = None
         self._problem = "the attempt was not prepared."
         self._notes: list[str] = []
         self._hits: dict[int, str] = {}
@@ -102,10 +107,17 @@ class Attempt:
         self._stops.add(kind)  # one bytecode, no lock: the asker may be a signal handler in our own thread
 
     def prepare(self) -> None:
-        """Make the run directory and choose what runs. What the job's data makes impossible, `run` reports."""
+        """Make the run directory, choose what runs, bring its code; what makes that impossible, `run` reports."""
         try:
-            self._prepared = prepare(self.claim, self._spec, self._place)
-            self.directory = self._prepared.directory.files.root
+            prepared = prepare(self.claim, self._spec, self._place)
+            self.directory = prepared.directory.files.root
+            if self._spec.capsule and prepared.commands:
+                from exs_worker import code
+
+                prepared, self._copy = code.enter(
+                    prepared, self.claim, self._spec, self._place, lambda: bool(self._stops)
+                )
+            self._prepared = prepared
         except BAD_JOB as error:
             self._problem = explain(error)
 
@@ -114,8 +126,17 @@ class Attempt:
 
         `wake`: a descriptor that becomes readable after `request_stop`. Nothing that the job does raises.
         """
+        try:
+            return self._run_prepared(wake)
+        finally:
+            if self._copy is not None:
+                self._copy.drop()
+
+    def _run_prepared(self, wake: int) -> Outcome:
         began = time.monotonic()
         prepared = self._prepared
+        if prepared is None and self._want():
+            return self._stopped("before it began", Exit())
         if prepared is None:
             return judged(self._outcome(JobState.CRASHED, self._problem, Failure.SPAWN), self._spec, {})
         if not prepared.commands:

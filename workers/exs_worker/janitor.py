@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+from exs import paths
 from exs.model import Fenced
 from exs.store.store import Store
 from exs_worker import proctree
@@ -22,8 +23,18 @@ GRACE = 0.5
 def start_up(store: Store, node: str, boot: str, spool: Spool) -> None:
     """Clear up after agents and slots of this node that died: processes, undelivered outcomes, leases."""
     end_survivors()
+    tidy_copies(store)
     deliver(store, spool)  # first: what a dead slot had finished is not lost with it
     report_dead_slots(store, node, boot)
+
+
+def tidy_copies(store: Store) -> None:
+    """Remove the code of attempts whose slot died."""
+    state = paths.state_dir(configured=store.settings.state_dir)
+    if state.work.is_dir():
+        from exs_worker import workshop  # for those whose jobs bring their code
+
+        workshop.tidy(state)
 
 
 def deliver(store: Store, spool: Spool) -> None:

@@ -6,12 +6,15 @@ import logging
 import select
 import signal
 import sys
+from dataclasses import replace
+from functools import cache
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from exs import paths, settings
 from exs.errors import ExsError, RedisUnreachable
 from exs.store.connect import sentences
-from exs.store.store import open_store
+from exs.store.store import Store, open_store
 from exs_worker import proctree
 from exs_worker.config import EXIT_BUG, EXIT_GPU, EXIT_TAKEN, HAND_BACK, SlotConfig
 from exs_worker.contact import Contact
@@ -20,6 +23,9 @@ from exs_worker.journal import set_up_log
 from exs_worker.place import make_place
 from exs_worker.slot import Slot
 from exs_worker.spool import Spool
+
+if TYPE_CHECKING:
+    from exs_worker.workshop import Workshop
 
 log = logging.getLogger("exs.worker")
 
@@ -50,7 +56,9 @@ def run(config: SlotConfig) -> int:
     given = settings.load()
     place = make_place(config.node, config.name, config.devices, given.timing, given.limits, config.workdir)
     store = open_store(given.redis_url, given)
-    spool = Spool(paths.state_dir(configured=given.state_dir).spool)
+    state = paths.state_dir(configured=given.state_dir)
+    place = replace(place, workshop=cache(lambda: _workshop(store, state, given)))
+    spool = Spool(state.spool)
     contact = Contact(lambda: None)
     slot: Slot | None = None
     while not leaving.asked:
@@ -68,6 +76,12 @@ def run(config: SlotConfig) -> int:
             log.warning("the agent is gone: slot=%s leaves", config.name)
             return 0
     return 0
+
+
+def _workshop(store: Store, state: paths.StateDir, given: settings.Settings) -> Workshop:
+    from exs_worker.workshop import Workshop  # for those whose jobs bring their code
+
+    return Workshop(state, store, given.limits.capsule_cache, given.timing.reconnect)
 
 
 class _Leaving:

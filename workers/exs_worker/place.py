@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from exs.settings import Limits, Timing
 from exs_worker import proctree
 from exs_worker.launch import base_environment, keep_descriptors
 from exs_worker.outcome import OomCounter
+
+if TYPE_CHECKING:
+    from exs_worker.workshop import Workshop
 
 #: In the environment of every job: the slot process that runs it.
 WORKER_NAME, WORKER_PID, WORKER_START = "EXS_WORKER", "EXS_WORKER_PID", "EXS_WORKER_START"
@@ -20,7 +24,8 @@ class Place:
     """Where the attempts of one slot run.
 
     `devices`: what jobs are pinned to, () for none. `env`: what jobs inherit. `workdir`: run every job there; ""
-    lets a job run where it was pushed from, or else in the worker's own directory.
+    lets a job run where it was pushed from, or else in the worker's own directory. `workshop`: who brings the code of
+    jobs that have a capsule, made when one comes; None for nobody.
     """
 
     node: str
@@ -31,6 +36,7 @@ class Place:
     limits: Limits = field(default_factory=Limits)
     workdir: str = ""
     oom: OomCounter = field(default_factory=OomCounter)
+    workshop: Callable[[], Workshop] | None = None
 
 
 def make_place(

@@ -54,6 +54,8 @@ def prepare(claim: Claim, spec: Spec, place: Place) -> Prepared:
             return Prepared(cwd, {}, directory, [], report)
         directory.forget(todo, claim.attempt)
         stamp = directory.stamp(todo)
+        if spec.capsule:  # the job does not run where its directory is
+            directory.shown = directory.files.root
         values = {"_name": directory.name, "_output": directory.shown, "_datetime": spec.datetime or stamp}
         commands = [
             Command(name, render(spec.commands[name], claim.params, values), directory.files.log(name, stamp))

@@ -63,6 +63,7 @@ class Slot(RqSide):
         self._unheard = False  #: a claim was sent whose answer has not been heard: the slot may have been given a job
         self._following: Following | None = None  #: who runs a job on the GPU of this slot too
         self._reap_at = 0.0
+        self._sweep_at = time.monotonic() + self._timing.push_ttl / 4
         self._contact = Contact(self._redis_is_back)
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
         self._lost = ""
@@ -291,6 +292,9 @@ class Slot(RqSide):
             _, stale = self._store.reap()
             if stale:
                 self._store.discard_stage(stale, self._timing.push_ttl)
+            if time.monotonic() >= self._sweep_at:
+                self._sweep_at = time.monotonic() + self._timing.push_ttl / 4
+                self._store.sweep_capsules(self._timing.push_ttl)
 
     def _wait(self) -> bool:
         """Sleep until woken, until it is time to look again, or until a signal says to leave. True if it has looked."""
