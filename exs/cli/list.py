@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,6 @@ from exs.cli.output import forms, show
 from exs.cli.selectors import EVERY, Statuses, experiment_or_none, status_option
 from exs.cli.session import note_strangers, open_store
 from exs.cli.watchoption import WatchCommand
-from exs.errors import InputError
 from exs.model import JobState
 from exs.rows import JobRow
 
@@ -152,6 +150,7 @@ def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
 
 def jobs(store: Store, name: str, look: Look) -> Listing:
     """The jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
+    from exs.cli.fields import add_series, fields_of
     from exs.store.waits import Waits
     from exs.view.fields import Paragraphs
     from exs.view.jobs import JobTable
@@ -167,10 +166,10 @@ def jobs(store: Store, name: str, look: Look) -> Listing:
         if any(row.state is JobState.QUEUED for row in rows):
             Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
         store.note_pace([experiment])
-    _add_series(store, rows, (*look.fields, *look.chosen))
+    add_series(store, rows, (*look.fields, *look.chosen))
     now = store.now()
-    rows = _sorted(rows, _fields(rows, look.fields, "cannot sort by", now), look.decreasing)
-    chosen = _fields(rows, look.chosen, "cannot show", now)
+    rows = _sorted(rows, fields_of(rows, look.fields, "cannot sort by", now), look.decreasing)
+    chosen = fields_of(rows, look.chosen, "cannot show", now)
     table = JobTable(experiment, rows, now, look.everything, chosen)
     return Paragraphs(table, rows, chosen) if look.paragraphs else table
 
@@ -180,39 +179,6 @@ def _listings(store: Store, wanted: Sequence[str], look: Look, archived: bool) -
     if not wanted:
         return [experiments(store, None if look.everything else RECENT, archived or look.everything)]
     return [jobs(store, name, look) for name in wanted]
-
-
-def _add_series(store: Store, rows: list[JobRow], names: Sequence[str]) -> None:
-    """Ask for what is known of metrics where a field like `loss.min` is wanted: the rows have the last values alone."""
-    if not any("." in name for name in names):
-        return
-    from exs.view.columns import choose
-    from exs.view.fields import part_of_metric
-
-    choice = choose(rows)
-    if any(part_of_metric(choice, name) for name in names):
-        found = store.metrics([row.id for row in rows if row.metrics], points=False)
-        for row in rows:
-            row.series = found.get(row.id, {})
-
-
-def _fields(rows: list[JobRow], names: Sequence[str], what: str, now: float) -> list[Field]:
-    """The fields of these names. Raises InputError that begins with `what`."""
-    if not names or not rows:
-        return []
-    from exs.view.columns import choose
-    from exs.view.fields import field, known
-
-    choice, found = choose(rows), []
-    for name in names:
-        one = field(rows, choice, name, now)
-        if one is None:
-            words = known(choice)
-            close = get_close_matches(name, words, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(words[:30])}."
-            raise InputError(f"{what} {name!r}: no job has such a parameter or result.", hint)
-        found.append(one)
-    return found
 
 
 def _sorted(rows: list[JobRow], fields: Sequence[Field], decreasing: bool) -> list[JobRow]:

@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("list", "Experiments, or the jobs of one as a table (-t NAME)."),
         "queue": ("queue", "Who comes next: experiments in scheduling order."),
         "show": ("show", "Everything about a job or an experiment."),
+        "plot": ("plot", "A picture of results over parameters, or of curves."),
         "logs": ("logs", "What a job printed, from whatever machine (-f follows)."),
         "results": ("results", "Runs that a query finds, the best of them, groups in numbers."),
         "fetch": ("fetch", "Bring run directories from their nodes to this machine."),

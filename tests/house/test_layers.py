@@ -118,6 +118,8 @@ ONLY = {
     "click": {"cli"},
     "pynvml": {"exs_worker"},
     "pathspec": {"capsule"},
+    "matplotlib": {"view"},
+    "plotille": {"view"},
 }
 #: Modules that may start processes, by any means.
 STARTERS = {
