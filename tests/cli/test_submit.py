@@ -94,7 +94,7 @@ def test_a_script_of_each_scheduler_becomes_eight_jobs_in_order(site: Site, labe
     assert done.returncode == 0, done.stderr
     assert f"submitted 8 jobs to {label}" in done.stderr
     logs = site.work / "logs"
-    assert sorted(path.name for path in logs.iterdir()) == [str(number) for number in range(1, 9)]
+    assert sorted(path.name for path in logs.glob("[0-9]*")) == [str(number) for number in range(1, 9)]
     name, out, err = {
         "SLURM": ("--job-name=logs/1", "--output=", "--error="),
         "OAR": ("-n logs/1", "-O ", "-E "),
@@ -175,11 +175,12 @@ def test_a_refused_job_is_a_failure_that_says_which_and_why(site: Site) -> None:
     assert done.returncode == 1
     assert "script.sh:5: sbatch did not take job 3 of 8 (exit code 1): QOSMaxSubmit" in done.stderr
     assert "exs submit --from 3 script.sh" in done.stderr
-    assert sorted(path.name for path in (site.work / "logs").iterdir()) == ["1", "2"]
+    assert sorted(path.name for path in site.work.glob("logs/[0-9]*")) == ["1", "2"]
     site.stand_in("sbatch", "Submitted batch job 8")
     assert site.submit("--from", "3").returncode == 0
-    assert site.of(3)[-1].endswith("optimizer.lr=1. seed=1"), "the third job of the script comes next"
-    assert len(list((site.work / "logs").iterdir())) == 8
+    assert site.of(4)[-1].endswith("optimizer.lr=1. seed=1"), "the third job of the script comes next"
+    assert not (site.work / "logs" / "3").exists(), "the number of the refused one is not given again"
+    assert len(list(site.work.glob("logs/[0-9]*"))) == 8
 
 
 def test_a_job_that_starts_at_once_keeps_the_state_it_wrote_and_submits_nothing(site: Site) -> None:

@@ -213,6 +213,24 @@ def test_a_number_of_the_users_choice_is_given_to_no_other(project: Project) -> 
     assert project.runs() == [7, 8]
 
 
+def test_a_job_of_a_batch_scheduler_runs_where_it_was_submitted(project: Project) -> None:
+    """What `mlxpsub` and `exs submit` add to its command; the directory is there, with what they wrote of it."""
+    place = project.file("1/metadata")
+    place.mkdir(parents=True)
+    (place / "info.yaml").write_text("status: STARTING\n")
+    root = project.file("1").parent
+    mine = ["+mlxp.logger.forced_log_id=1", f"+mlxp.logger.parent_log_dir={root}", "+mlxp.use_scheduler=False"]
+    more = ["+mlxp.use_version_manager=False", "+mlxp.interactive_mode=False"]
+    project.env["SLURM_JOB_ID"] = "4711"
+    project("optimizer.lr=1.", "seed=2", *mine, *more)
+    info, config = project.yaml("1/metadata/info.yaml"), project.yaml("1/metadata/config.yaml")
+    assert (info["status"], info["scheduler"]) == ("COMPLETE", {"scheduler_job_id": "4711"})
+    assert (config["optimizer"]["lr"], config["seed"], config["steps"]) == (1.0, 2, 3)
+    project.env.pop("SLURM_JOB_ID")
+    project()
+    assert project.runs() == [1, 2]
+
+
 # ------------------------------------------------------------ seeds, settings
 
 

@@ -45,9 +45,14 @@ class Source:
             return []
 
     def create(self) -> None:
-        """Make the directory and an empty config.yaml where they are missing."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.file.touch(exist_ok=True)
+        """Make the directory and an empty config.yaml where they are missing. Raises InputError."""
+        if self.file.exists():
+            return
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self.file.touch()
+        except OSError as error:
+            raise InputError(f"{self.file} cannot be made: {error.strerror or error}.") from None
 
     def compose(self, overrides: Sequence[Override], resolved: bool = True) -> dict[str, Any]:
         """The configuration with `overrides`, of which those of groups choose, the others set. Raises InputError."""

@@ -20,8 +20,9 @@ def _put(path: str, text: str) -> None:
 
 
 def replace(path: str, save: Callable[[str], object], *, sync: bool = True) -> None:
-    """Let `save` write a file, which then takes the place of `path`, on disk with `sync`.
+    """Let `save` write a file, which then takes the place of `path`.
 
+    With `sync` there is after a power failure the new one or, if there was one, the one before, and either is whole.
     `save` gets a path that ends like the real one, in a directory of its own. What it raises leaves nothing behind.
     """
     folder, name = os.path.split(path)
@@ -34,8 +35,9 @@ def replace(path: str, save: Callable[[str], object], *, sync: bool = True) -> N
         save(temporary)
         if sync:
             _sync(temporary)
+        first = sync and not os.path.lexists(path)
         os.replace(temporary, path)
-        if sync:
+        if first:
             _sync(folder)
     finally:
         if os.path.lexists(temporary):

@@ -200,7 +200,11 @@ class _Launch:
         except BaseException as error:
             failure = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         if run is not None:
-            run.end(failure)
+            try:
+                run.end(failure)
+            except OSError as error:
+                print(f"exs: {run.place.info} cannot be written: {error.strerror or error}.", file=sys.stderr)
+                failure = failure or error
         if isinstance(failure, (Exception, SystemExit)) or failure is None:
             return failure
         raise failure

@@ -62,7 +62,7 @@ class Logger:
         self._metrics.log(metrics_dict, log_name)
 
     def log_checkpoint(self, checkpoint: Any, log_name: str = "checkpoint", *, pickle: bool = False) -> None:
-        """Keep `checkpoint`, in place of an older one of that name; when this returns it is on disk.
+        """Keep `checkpoint`, in place of an older one of that name, so that a power failure leaves one of them, whole.
 
         What JSON gives back as it is (dicts with texts as keys, lists, texts, numbers) is written as JSON, to
         `artifacts/json/<log_name>`. For anything else say `pickle=True`: it is pickled, to

@@ -21,6 +21,9 @@ RESERVED = ("info", "config", "mlxp", "artifacts")
 #: Files that stay open at once.
 OPEN = 64
 
+_PLAIN = {int, float, str}
+_encode = json.JSONEncoder(allow_nan=False).encode
+
 
 class Metrics:
     """The metrics of one run."""
@@ -32,11 +35,15 @@ class Metrics:
 
     def log(self, metrics: dict[str, Any], log_name: str) -> None:
         """Append a line. Raises InputError for what cannot be written, OSError, and then nothing of it is there."""
-        values = mapping(metrics, "metrics")
-        line = json.dumps(values, allow_nan=False).encode("ascii") + b"\n"
         fd = self._open.get(log_name)
+        values = metrics
+        text = _plain(metrics, self._keys[log_name]) if fd is not None else None
+        if text is None:
+            values = mapping(metrics, "metrics")
+            text = _encode(values)
         if fd is None:
             fd = self._opened(log_name)
+        line = text.encode("ascii") + b"\n"
         written = os.write(fd, line)
         if written < len(line):  # the disk is full
             os.ftruncate(fd, os.fstat(fd).st_size - written)
@@ -80,6 +87,16 @@ class Metrics:
         }
         if numbers:
             job.report(numbers)
+
+
+def _plain(metrics: Any, known: set[str]) -> str | None:
+    """The line of numbers and texts under keys that were there before; None for what has to be looked at closer."""
+    if type(metrics) is not dict or not metrics.keys() <= known or not set(map(type, metrics.values())) <= _PLAIN:
+        return None
+    try:
+        return _encode(metrics)
+    except ValueError:  # NaN
+        return None
 
 
 def _mend(fd: int) -> None:

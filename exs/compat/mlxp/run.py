@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from exs import job
+from exs import ids, job
 from exs.alive import COMPLETE, FAILED, MARK, RUNNING, STARTING, STOPPED, status_of
-from exs.compat.mlxp import ids
 from exs.compat.mlxp.config import ConfigDict, plain
 from exs.compat.mlxp.deadly import Watch
 from exs.compat.mlxp.files import write
@@ -25,8 +24,11 @@ from exs.settings import Limits
 from exs.sweep import yamlfile
 from exs.sweep.yamltext import dump
 
-#: Seconds for which an attempt of a job waits for an earlier one, which is being stopped, to let go of the directory.
-PATIENCE = 60.0
+#: Seconds for which an attempt of a job waits for an earlier one, which is being stopped, to let go of the directory,
+#: and a run for a reader who looks whether somebody is at it.
+PATIENCE, GLANCE = 60.0, 0.5
+#: Where batch schedulers tell a job its number.
+_SCHEDULERS = ("SLURM_JOB_ID", "OAR_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 
 
 class Run:
@@ -49,7 +51,7 @@ class Run:
         self.logger = Logger(self.place, number)
         self.info = ConfigDict()
         self._of_job = root.of_job(key) if key else ""
-        self._lock = _lock(self.place, PATIENCE if earlier is not None else 0.0)
+        self._lock = _lock(self.place, PATIENCE if earlier is not None else GLANCE)
         self._locked = self._lock >= 0
         self._watch: Watch | None = None
         self._streams: Streams | None = None
@@ -118,6 +120,7 @@ class Run:
 
 def about(script: str, words: list[str], logger: Logger | None, locked: bool) -> dict[str, Any]:
     """What `info.yaml` says of a run that begins, in MLXP's order; under `exs` which process and job it is."""
+    scheduled = job.id or next(filter(None, map(os.environ.get, _SCHEDULERS)), None)
     nowhere = {"end_date": None, "end_time": None}
     mark: dict[str, Any] = {"boot": boot_id(), "started": start_of(os.getpid()), "locked": locked, "overrides": words}
     if job.id:
@@ -132,7 +135,7 @@ def about(script: str, words: list[str], logger: Logger | None, locked: bool) ->
         **nowhere,
         "work_dir": os.getcwd(),
         "logger": logger.get_info() if logger else None,
-        "scheduler": {"scheduler_job_id": job.id} if job.id else None,
+        "scheduler": {"scheduler_job_id": scheduled} if scheduled else None,
         "version_manager": None,
         MARK: mark,
     }
@@ -183,7 +186,7 @@ def _lock(place: LogDir, patience: float) -> int:
                 raise Refused(
                     f"{place.root} belongs to a run that another process is at.", "Wait for it, or end it."
                 ) from None
-            time.sleep(0.1)
+            time.sleep(0.05)
         except OSError:
             os.close(fd)
             return -1

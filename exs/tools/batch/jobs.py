@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from exs import ids
 from exs.command import render
 from exs.errors import InputError
 from exs.model import Json
+from exs.paths import LogRoot
 from exs.settings import Limits
 from exs.sweep.commandline import COMMAND, from_words
 from exs.sweep.model import Options
@@ -143,15 +145,7 @@ def text_of_script(script: Script, job: Job, directory: Path, submitted_from: st
 
 def make_directory(parent: Path) -> Path:
     """A new numbered directory below `parent`, one more than the highest ever; two submitters never get the same."""
-    parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        numbers = [int(entry.name) for entry in os.scandir(parent) if re.fullmatch(r"[0-9]{1,15}", entry.name)]
-        directory = parent / str(max(numbers, default=0) + 1)
-        try:
-            directory.mkdir()
-        except FileExistsError:
-            continue
-        return directory
+    return parent / str(ids.take(LogRoot(str(parent))))
 
 
 def write_info(job: Job, directory: Path) -> None:

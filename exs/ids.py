@@ -47,11 +47,13 @@ def _counter(root: LogRoot) -> Iterator[int]:
 
 def _last(root: LogRoot, counter: int) -> int:
     text = os.pread(counter, 32, 0).strip()
-    return int(text) if text.isdigit() else _highest(root)
+    return int(text) if text.isdigit() and len(text) < 19 else _highest(root)
 
 
 def _store(counter: int, number: int) -> None:
-    os.pwrite(counter, f"{number}\n".encode(), 0)  # never shorter than before: numbers only grow
+    text = f"{number}\n".encode()
+    os.pwrite(counter, text, 0)
+    os.ftruncate(counter, len(text))
 
 
 def _highest(root: LogRoot) -> int:
