@@ -230,6 +230,7 @@ class SlotRow:
     max_jobs: int = 0  #: jobs after which its worker leaves
     drain: Drain | None = None
     hold: Hold | None = None
+    leaves: bool = False  #: it was told to leave when its job is done
     leader: str = ""  #: the slot that runs its job on the GPU of this one too, "" for none
 
     @property

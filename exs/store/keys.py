@@ -272,6 +272,7 @@ WORKER_FIELDS = {
     "exs_hold": "queue for a job of which it is held, absent for none",
     "exs_with": "attempt that another slot runs on its GPU too; absent for none",
     "exs_lead": "that slot",
+    "exs_leaves": "1: it was told to leave when its job is done; by renew",
     "exs_failed": "jobs that failed on it fast since its last success, JSON: [id, experiment, how]; by crash",
 }
 

@@ -107,12 +107,14 @@ class Holders(Menders):
                 found[records.text(digest)] = records.spec_from(text, f"spec of {experiment}")
         return found
 
-    def renew(self, job: str, attempt: str, offer: Offer, directory: str = "", log: str = "") -> tuple[Renewed, bool]:
+    def renew(
+        self, job: str, attempt: str, offer: Offer, directory: str = "", log: str = "", leaves: bool = False
+    ) -> tuple[Renewed, bool]:
         """Prolong a lease and reap others'. The second value is False when the slot must register anew.
 
-        `directory` and `log` say where a running job's files are.
+        `directory` and `log` say where a running job's files are; `leaves`: the slot takes no job after this one.
         """
-        args = (job, attempt, offer.slot, _ms(self.settings.timing.lease), directory, log)
+        args = (job, attempt, offer.slot, _ms(self.settings.timing.lease), directory, log, int(leaves))
         renewed, reaped = self._call_many([("renew", args), ("reap", self._reap_args())], slice(1))
         if not isinstance(reaped, Exception):
             self._mend_drifted(reaped)

@@ -350,6 +350,7 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         if held_for and state == "idle"
         else None,
         leader=text(f.get("exs_lead")),
+        leaves="exs_leaves" in f,
     )
 
 

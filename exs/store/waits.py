@@ -34,7 +34,7 @@ class Waits:
         self._quiet = quiet
         self._slots = slots
         self._live = [slot for slot in slots if slot.seen_ago <= quiet]
-        self._open = [slot for slot in self._live if slot.drain is None]
+        self._open = [slot for slot in self._live if slot.drain is None and not slot.leaves]
         self._awake = [slot for slot in self._open if slot.state != "suspended"]
         self._idle = [slot for slot in self._awake if slot.state == "idle" and not slot.held_for]
         #: Of the nodes that hold slots for a job, the one that holds the most.

@@ -137,7 +137,7 @@ def _estimate(
 def _free(slot: SlotRow, now: float, took: Took, share: float) -> float:
     """When a slot is free for another job; 0.0 where nobody knows, and for one that leaves before."""
     moment = now if slot.state == "idle" and not slot.held_for else estimate.free_at(slot, now, took, share)
-    return 0.0 if slot.until and slot.until <= moment else moment
+    return 0.0 if slot.leaves or (slot.until and slot.until <= moment) else moment
 
 
 def _allowed(

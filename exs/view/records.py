@@ -169,6 +169,7 @@ def slot(row: SlotRow, now: float) -> dict[str, Json]:
         "max_jobs": row.max_jobs or None,
         "drain": None if row.drain is None else drain(row.drain),
         "leader": row.leader or None,
+        "leaves": row.leaves,
         "hold": None if row.hold is None else asdict(row.hold),
     }
 

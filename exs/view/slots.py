@@ -87,7 +87,9 @@ class SlotTable:
             notes.append(f"with {safe(row.leader)}")
         if row.drain is not None:
             notes.append(drain_line(row.drain, self.now))
-        if row.until:
+        if row.leaves:
+            notes.append("leaves after its job")
+        elif row.until:
             notes.append(f"until {clock_of_day(row.until, self.now)}")
         if row.max_jobs:
             notes.append(f"leaves after {row.max_jobs} jobs of its worker")

@@ -97,7 +97,7 @@ def _sentence(why: Why) -> str:
         "max_slots": f"max_slots reached: {row.max_running} of its experiment may run at a time",
         "no worker": "no worker is running",
         "unfit": "no slot that is there could ever run it",
-        "drained": "every slot that could run it is drained",
+        "drained": "every slot that could run it is drained, or leaves after its job",
         "suspended": "the queue is suspended (rq suspend)",
         "soon": "a slot that can run it is idle and takes what is next",
         "busy": "every slot that can run it has a job",
@@ -166,6 +166,8 @@ def _verdict(verdict: Verdict, now: float) -> str:
     slot = verdict.slot
     job = f" ({safe(slot.experiment)}/{slot.index})" if slot.experiment and slot.index >= 0 else ""
     leaves = f", leaves {clock_of_day(slot.until, now)}" if slot.until else ""
+    if slot.leaves:
+        leaves = ", leaves after it"
     if verdict.kind == "silent":
         return f"no contact {duration(slot.seen_ago)}"
     if verdict.kind == "drained" and slot.drain is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from exs.model import JobState
 from exs.store import keys
 from harness.fleet import Fleet
@@ -67,4 +70,20 @@ def test_what_runs_and_what_waits_change_places_when_they_do_in_the_queue(fleet:
     assert fleet.row(second).state is S.QUEUED
     go.touch()
     fleet.wait_state(second, S.DONE)
+    fleet.check()
+
+
+def test_a_slot_that_was_told_to_leave_says_so_and_its_job_is_not_stopped(fleet: Fleet) -> None:
+    """Renewals are an hour apart: it says so at once."""
+    go = fleet.root / "go"
+    node = fleet.node("a", EXS_RENEW="3600", EXS_LEASE="7200")
+    fleet.exs("pool", "set", "default", "--preemption", "on")
+    (late,) = fleet.push("until", go, name="late")
+    fleet.wait_running(late)
+    os.kill(node.pid, signal.SIGTERM)
+    fleet.wait(lambda: fleet.store.workers()[0].leaves, "a slot that leaves")
+    assert "leaves after its job" in fleet.exs("workers")
+    fleet.push("until", go, name="urgent", priority=1)
+    go.touch()
+    assert fleet.wait_state(late, S.DONE).attempts == 1
     fleet.check()

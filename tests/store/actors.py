@@ -94,9 +94,9 @@ class Slot:
         assert self.held is not None
         return self.store.finish(self.held.job, self.held.attempt, outcome, self.offer)
 
-    def renew(self) -> tuple[Fenced, str]:
+    def renew(self, leaves: bool = False) -> tuple[Fenced, str]:
         assert self.held is not None
-        renewed, _ = self.store.renew(self.held.job, self.held.attempt, self.offer)
+        renewed, _ = self.store.renew(self.held.job, self.held.attempt, self.offer, leaves=leaves)
         return renewed.fence, renewed.want
 
     def release(self) -> Fenced:

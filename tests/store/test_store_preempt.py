@@ -83,6 +83,14 @@ class TestWhoIsStopped:
         assert (row.state, row.lost, row.history[0].failure) == (S.QUEUED, 0, "lost")
         assert lab.store.audit() == []
 
+    def test_a_slot_that_leaves_after_its_job_is_of_no_use(self, lab: Lab) -> None:
+        lab.push(*range(2), name="late")
+        first, second = fleet(lab, 2)
+        lab.client.hset(keys.RQ_WORKER + second.offer.slot, "birth", "now")
+        second.renew(leaves=True)  # its job stands last
+        lab.push(*range(2), name="urgent", priority=1)
+        assert (first.renew()[1], second.renew()[1]) == ("preempt", "")
+
     def test_nothing_happens_where_it_is_off(self, lab: Lab) -> None:
         lab.store.set_pool("default", preemption=False)
         lab.push(1, name="late")

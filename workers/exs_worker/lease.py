@@ -48,6 +48,7 @@ class Keeper(threading.Thread):
         self._held: Attempt | None = None
         self._shouted = ""
         self._contact = Contact(lambda: None)
+        self._leaves = False
         self._stop_read, self._stop_write = os.pipe()
 
     def hold(self, attempt: Attempt) -> None:
@@ -57,6 +58,10 @@ class Keeper(threading.Thread):
     def drop(self) -> None:
         """The attempt has ended."""
         self._held = None
+
+    def leave(self) -> None:
+        """Say at once that this slot leaves when its job is done; from a signal handler."""
+        os.write(self._stop_write, b"l")
 
     def stop(self) -> None:
         """End the thread."""
@@ -73,7 +78,10 @@ class Keeper(threading.Thread):
         while True:
             for descriptor, _ in poller.poll(max(0.0, min(renew_at, tell_at) - time.monotonic()) * 1000):
                 if descriptor == self._stop_read:
-                    return
+                    if b"." in os.read(self._stop_read, 64):
+                        return
+                    self._leaves, renew_at = True, 0.0
+                    continue
                 poller.unregister(self._lifeline)
                 self._orphaned()
             if time.monotonic() >= tell_at:
@@ -114,7 +122,9 @@ class Keeper(threading.Thread):
         """Renew once; False when Redis did not answer. The job runs on meanwhile (R6)."""
         claim = attempt.claim
         try:
-            renewed, known = self._store.renew(claim.job, claim.attempt, self._offer, attempt.directory, attempt.log)
+            renewed, known = self._store.renew(
+                claim.job, claim.attempt, self._offer, attempt.directory, attempt.log, self._leaves
+            )
             if not known:
                 self._register()
             forgotten = renewed.fence is Fenced.GONE and self._store.forgot(self._offer.node)

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import redis
@@ -185,6 +186,11 @@ class Slot(RqSide):
     def lost(self) -> bool:
         """True for a slot that left because its GPU failed under a job."""
         return bool(self._lost)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """See there; and no job is stopped any more to make room on a slot that leaves."""
+        self._keeper.leave()
+        super().request_stop(signum, frame)
 
     # ------------------------------------------------------------ steps
 

@@ -1,5 +1,5 @@
 --@ time paths
--- renew(id, attempt, slot, lease_ms, directory, log) -> {ours|fenced|gone, want, known}
+-- renew(id, attempt, slot, lease_ms, directory, log, leaves) -> {ours|fenced|gone, want, known}
 -- Prolongs a lease. A late lease that nobody ended is taken up again: late is not lost. known = 0 tells a slot
 -- whose registration has expired to register anew.
 -- keys: rq:job exs:leases rq:worker exs:node
@@ -15,6 +15,7 @@ redis.call('HSET', job, 'dr', directory, 'lg', log)
 local known = redis.call('HEXISTS', worker, 'birth') -- claim may have noted the slot without it
 if known == 1 then
   redis.call('HSET', worker, 'last_heartbeat', iso(now), 'state', 'busy', 'current_job', id, 'exs_at', attempt)
+  if ARGV[7] == '1' then redis.call('HSET', worker, 'exs_leaves', 1) end
   redis.call('EXPIRE', worker, WORKER_TTL)
 end
 redis.call('EXPIRE', NODE .. (f[5] or ''), NODE_TTL)

@@ -35,7 +35,7 @@ local function expect_end(job)
   if job.noted then return end
   local pool = redis.pcall('HGET', EXPERIMENT .. job.exp, 'pool')
   if type(pool) ~= 'string' or not preempts(pool) or redis.call('HEXISTS', COMING .. pool, job.slot) == 1 then return end
-  local w = redis.pcall('HMGET', RQ_WORKER .. job.slot, 'exs_gpus', 'exs_memory', 'exs_node', 'exs_only')
-  if w.err or (w[4] or '') ~= '' then return end
+  local w = redis.pcall('HMGET', RQ_WORKER .. job.slot, 'exs_gpus', 'exs_memory', 'exs_node', 'exs_only', 'exs_leaves')
+  if w.err or w[5] or (w[4] or '') ~= '' then return end
   expect(pool, job.slot, {at = job.at, ms = now_ms(), devices = w[1] or '', memory = w[2] or '0', node = w[3] or '?'})
 end

@@ -23,10 +23,10 @@ local function running_of(name, order)
   return found
 end
 
--- Whether it would help: its slot lives, is free to take others' jobs of the pool, and is not drained.
+-- Whether it would help: its slot lives and stays, is free to take others' jobs of the pool, and is not drained.
 local function would_help(pool, one, now)
-  local w = redis.pcall('HMGET', RQ_WORKER .. one.slot, 'exs_at', 'exs_memory', 'exs_only', 'queues', 'exs_gpus')
-  if w.err or w[1] ~= one.at or (w[3] or '') ~= '' then return false end
+  local w = redis.pcall('HMGET', RQ_WORKER .. one.slot, 'exs_at', 'exs_memory', 'exs_only', 'queues', 'exs_gpus', 'exs_leaves')
+  if w.err or w[1] ~= one.at or w[6] or (w[3] or '') ~= '' then return false end
   one.memory, one.devices, one.others, one.mates = w[2] or '0', w[5] or '', {}, {}
   local good, mates = pcall(cjson.decode, one.sl or '[]')
   for i, mate in ipairs(good and type(mates) == 'table' and mates or {}) do
