@@ -85,9 +85,9 @@ def command(
         store.activate_experiment(name)
         session.note(f"{safe(name)} was paused ({safe(row.paused_by)}); it goes on")
     if any(number for state, number in counts.items() if state not in FINAL):
-        code = _work(store, name, sweep.pool, plans, form)
+        code = _work(store, name, sweep, plans, form)
     else:
-        code = _ended(name, counts, form)
+        code = _ended(store, name, sweep, counts, form)
     context.exit(code)
 
 
@@ -155,15 +155,15 @@ def _slots(plans: Sequence[SlotPlan]) -> str:
     return ", ".join(plan.suffix for plan in plans)
 
 
-def _work(store: Store, name: str, pool: str, plans: Sequence[SlotPlan], form: str | None) -> int:
+def _work(store: Store, name: str, sweep: Sweep, plans: Sequence[SlotPlan], form: str | None) -> int:
     """Work on the experiment until it is done or a person stops it; returns the exit code."""
     from exs.cli.attend import Attendance
     from exs_worker.local import LocalNode
 
-    node = LocalNode.start(session.connected_settings(), plans, pool, name)
+    node = LocalNode.start(session.connected_settings(), plans, sweep.pool, name)
     ending = Attendance(store, name, node).to_the_end()
     if ending.finished:
-        return _ended(name, ending.counts, form)
+        return _ended(store, name, sweep, ending.counts, form)
     _say([f"stopped: {counted(ending.counts, session.out_screen())}", f"  go on  {_same_again()}"], form)
     return EXIT_INTERRUPTED if ending.interrupted else EXIT_JOB_FAILED
 
@@ -172,8 +172,12 @@ def _same_again() -> str:
     return shlex.join(["exs", *sys.argv[1:]])
 
 
-def _ended(name: str, counts: Mapping[JobState, int], form: str | None) -> int:
+def _ended(store: Store, name: str, sweep: Sweep, counts: Mapping[JobState, int], form: str | None) -> int:
+    """Show the table. What crashed earlier and is not of this file, or of its other commands, is no failure now."""
     from exs.cli.list import show_jobs
 
     show_jobs(name, form)
-    return EXIT_JOB_FAILED if counts.get(JobState.CRASHED) else EXIT_OK
+    if not counts.get(JobState.CRASHED):
+        return EXIT_OK
+    crashed = {row.point for row in store.jobs(name, states=(JobState.CRASHED,))}
+    return EXIT_JOB_FAILED if any(job.point in crashed for job in sweep.jobs()) else EXIT_OK

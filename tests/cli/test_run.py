@@ -100,6 +100,16 @@ def test_a_crashed_job_is_code_1_and_runs_again_the_next_time(
     assert "^2 run again" in exs(*words, "--force")
 
 
+def test_what_crashed_earlier_is_no_failure_of_other_commands_or_other_values(
+    exs: Exs, write: Callable[[str], str]
+) -> None:
+    text = "name: two\ncommands: {bad: exit 1, good: exit 0}\nparams: {i: [0, 1]}\nbreaker: false\n"
+    exs("run", "--cpus", "1", write(text), code=1)
+    assert "2 done  2 crashed" in exs("run", "--cpus", "1", "-c", "good", "two.yaml")
+    exs("run", "--cpus", "1", "-c", "good", "two.yaml")  # nothing is left to do
+    exs("run", "--cpus", "1", "two.yaml", code=1)
+
+
 def test_a_canceled_job_runs_again(exs: Exs, write: Callable[[str], str]) -> None:
     exs("push", write(QUICK))
     exs("cancel", "quick")
