@@ -201,6 +201,8 @@ class Offer:
     `slot`: its name, unique in the fleet. `boot`: identity of this boot of the node.
     `gpus`: device strings it is pinned to ("0", or a UUID), () for a CPU slot; `gpu_memory`: bytes of the smallest.
     `only`: claim from this experiment alone (`exs run`), "" for any.
+    `ends`: when the slot is to end, on the clock of `time.monotonic`: a job whose timeout is longer than the rest is
+    left to others; 0 for no end.
     """
 
     slot: str
@@ -210,6 +212,7 @@ class Offer:
     gpus: tuple[str, ...] = ()
     gpu_memory: int = 0
     only: str = ""
+    ends: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,11 @@ from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL
 
 if TYPE_CHECKING:
+    from exs.tools.batch.allocation import Allocation
     from exs_worker.terms import Terms
+
+#: Seconds kept free at the end of an allocation to deliver what became of the jobs that it interrupts.
+_DELIVERY = 30.0
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -63,10 +67,15 @@ def command(
 
     The first Ctrl-C or SIGTERM finishes running jobs and takes no more; a second one hands them back to the queue.
     --until, --idle-exit and --max-jobs end it in the same way, whichever comes first, with exit code 0.
-    Without an option: every GPU of the machine, or one slot without a GPU where there is none.
+    Without an option: every GPU of the machine, or one slot without a GPU where there is none. Inside a job of SLURM,
+    OAR, PBS, SGE or LSF: its GPUs alone; no job is taken whose timeout is longer than the rest of it, and what
+    still runs goes back to the queue before it ends, or when the scheduler warns (SIGUSR1, SIGTERM).
     """
     if context.invoked_subcommand is not None:
         return
+    from exs.tools.batch.allocation import find
+
+    allocation = find(os.environ)
     terms = _terms(until, grace, idle_exit, max_jobs)
     from exs.store.store import open_store
     from exs_worker import serve
@@ -74,13 +83,16 @@ def command(
     from exs_worker.slotplan import index_note, plan_slots
 
     found = discover()
-    plans = plan_slots(found, gpus, slots, per_gpu, cpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    plans = plan_slots(found, gpus, slots, per_gpu, cpus, _visible(allocation))
     if workdir and not os.path.isdir(workdir):
         raise InputError(f"--workdir {workdir} is not a directory.")
     note = index_note(found, plans)
     if note:
         session.note(note)
     settings = session.connected_settings()
+    if allocation is not None:
+        session.note(f"inside {allocation}")
+        terms = _within(terms, allocation, settings.timing.grace)
     serve.refuse_unsafe_redis(open_store(settings.redis_url, settings), insecure)
     allowed = ",".join(filter(None, (settings.allow_modules, *modules)))
     os.environ["EXS_ALLOW_MODULES"] = allowed  # of the slots, and so of their jobs
@@ -93,6 +105,22 @@ def command(
             settings, plans, pools or (DEFAULT_POOL,), only=only, workdir=workdir, share_gpus=share_gpus, terms=terms
         )
     )
+
+
+def _visible(allocation: Allocation | None) -> str | None:
+    """Which GPUs may be used: CUDA_VISIBLE_DEVICES, or what the batch scheduler says in words of its own."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") if allocation is None else allocation.gpus
+
+
+def _within(terms: Terms, allocation: Allocation, grace: float) -> Terms:
+    """The same, ending before the allocation: what is stopped then has its grace, and its outcome half a minute."""
+    import time
+
+    stop_by = 0.0
+    if allocation.ends:
+        rest = max(0.0, allocation.ends - time.time())
+        stop_by = allocation.ends - min(grace + _DELIVERY, rest / 4)
+    return replace(terms, stop_by=stop_by, last_words=allocation.last_words)
 
 
 def _terms(until: str, grace: str | None, idle_exit: str | None, max_jobs: int | None) -> Terms:

@@ -83,7 +83,8 @@ EXPERIMENT = "exs:exp:"
 #: hash per NAME: QUEUE -> shape (lib/shape.lua), committed queues only. Written by push and queue_for_shape; read by
 #: all who need the queues of NAME; removed with the experiment.
 QUEUES = "exs:queues:"
-#: hash per NAME: digest -> Spec as JSON. Written by push; read by slots once per digest; removed with the experiment.
+#: hash per NAME: digest -> Spec as JSON. Written by push; read by slots once per digest, and
+#: by the claims of a slot whose time is limited; removed with the experiment.
 SPECS = "exs:spec:"
 #: hash per NAME and first three hex digits of the point: point -> ID. Bucketed so that it stays a packed list.
 #: Written and read by push, read by plan; a point goes with its job.
@@ -265,7 +266,7 @@ WORKER_FIELDS = {
     "exs_only": "the experiment of which alone it takes jobs",
     "exs_start": "start of its process in clock ticks after boot",
     "exs_version": "of exs",
-    "exs_terms": "when it leaves, JSON {until, grace, idle_exit, max_jobs}: epoch and other seconds; absent for never",
+    "exs_terms": "JSON of exs_worker.terms.Terms, when it leaves: epoch and other seconds; absent for never",
     "exs_at": "attempt that it runs; absent when it has none",
     "exs_offer": "with which offer it waited last; |held behind it while it is held",
     "exs_locks": "names of the locks of its GPUs, comma separated",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,6 +191,7 @@ class Holders(Menders):
         return (
             offer.slot, attempt, offer.node, offer.boot, _ms(self.settings.timing.lease), ",".join(offer.pools),
             ",".join(offer.gpus), offer.gpu_memory, offer.only,
+            *((f"{max(0.0, offer.ends - time.monotonic()):.3f}",) if offer.ends else ()),
         )  # fmt: skip
 
     def _claimed(self, reply: Sequence[bytes] | None) -> Claim | None:

@@ -342,7 +342,7 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         memory=whole(f.get("exs_memory")),
         only=text(f.get("exs_only")),
         job_started_at=iso_seconds(started),
-        until=terms.get("until", 0.0),
+        until=min((terms[name] for name in ("until", "stop_by") if terms.get(name)), default=0.0),
         idle_exit=terms.get("idle_exit", 0.0),
         max_jobs=int(terms.get("max_jobs", 0)),
         drain=drain,

@@ -68,6 +68,11 @@ class Site:
         return (self.work / "logs" / str(job) / "script.sh").read_text().splitlines()
 
     @property
+    def numbers(self) -> list[str]:
+        """The directories of jobs."""
+        return sorted((path.name for path in (self.work / "logs").glob("[0-9]*")), key=int)
+
+    @property
     def calls(self) -> list[str]:
         path = self.work / "calls"
         return path.read_text().splitlines() if path.exists() else []

@@ -127,6 +127,7 @@ ONLY = {
 STARTERS = {
     "exs/server/launch.py",
     "exs/server/binary.py",
+    "exs/tools/batch/allocation.py",
     "exs/tools/batch/record.py",
     "exs/tools/batch/submit.py",
     "exs/tools/git.py",
@@ -221,6 +222,7 @@ def test_the_wall_clock_is_read_for_display_only() -> None:
     allowed = {
         *("exs/sweep/load.py", "workers/exs_worker/rundir.py"),  # the {_datetime} of a name
         "workers/exs_worker/terms.py",  # a time of day is what the user says when a worker is to leave
+        "exs/tools/batch/allocation.py",  # a batch scheduler ends a job at a time of day
         "exs/store/server.py",  # by how much the two clocks differ
     }
     found = {

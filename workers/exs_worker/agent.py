@@ -141,7 +141,7 @@ class Agent:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)  # its byte in the wake-up pipe is all we want
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number == HAND_BACK:
+        if number == HAND_BACK or signal.Signals(number).name in self.config.terms.last_words.split():
             self._stops = max(self._stops, 2)
         elif number in (FINISH, signal.SIGHUP):  # a terminal that closes says so twice, with a shell in between
             self._stops = max(self._stops, 1)

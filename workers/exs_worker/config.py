@@ -51,7 +51,9 @@ class SlotConfig:
     @property
     def offer(self) -> Offer:
         """What the slot asks the queue with."""
-        return Offer(self.name, self.node, self.boot, self.pools, self.devices, self.memory, self.only)
+        return Offer(
+            self.name, self.node, self.boot, self.pools, self.devices, self.memory, self.only, self.terms.monotonic_end
+        )
 
     @property
     def ticket(self) -> Ticket:

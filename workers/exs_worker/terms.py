@@ -28,28 +28,49 @@ class Terms:
     """What was said; 0 is nothing. `until`: seconds since the epoch, for a time of day is what the user means by it.
 
     `grace`: seconds after `until` at which what still runs is handed back; None for never. `idle_exit`: seconds without
-    a job in any slot. `max_jobs`: attempts that all slots together begin.
+    a job in any slot. `max_jobs`: attempts that all slots together begin. `stop_by`: when all is handed back whatever
+    was said, because the allocation of a batch scheduler ends; `last_words`: names of the signals with which that
+    scheduler says so, and after which seconds are left.
     """
 
     until: float = 0.0
     grace: float | None = None
     idle_exit: float = 0.0
     max_jobs: int = 0
+    stop_by: float = 0.0
+    last_words: str = ""
 
     @property
     def past(self) -> bool:
         """True when no more jobs may be taken."""
-        return bool(self.until) and time.time() >= self.until
+        return any(then and time.time() >= then for then in (self.until, self.stop_by))
+
+    @property
+    def last(self) -> bool:
+        """True when the allocation is about to end."""
+        return bool(self.stop_by) and time.time() >= self.stop_by
 
     @property
     def hand_back(self) -> bool:
         """True when what still runs is to go back."""
-        return self.grace is not None and bool(self.until) and time.time() >= self.until + self.grace
+        return time.time() >= self.end
+
+    @property
+    def end(self) -> float:
+        """When the last job is gone at the latest, in seconds since the epoch; infinite if it may run on."""
+        graced = self.until + self.grace if self.until and self.grace is not None else float("inf")
+        return min(graced, self.stop_by or float("inf"))
+
+    @property
+    def monotonic_end(self) -> float:
+        """`end` on the clock of `time.monotonic`, 0 for none: what a slot says when it asks for a job."""
+        return 0.0 if self.end == float("inf") else time.monotonic() + self.end - time.time()
 
     def wait(self) -> float:
         """Seconds until either is next; infinite if neither is to come."""
         now = time.time()
-        moments = (self.until, self.until + (self.grace or 0.0)) if self.until else ()
+        moments = [self.until, self.until + (self.grace or 0.0)] if self.until else []
+        moments += [self.stop_by] if self.stop_by else []
         return min((then - now for then in moments if then > now), default=float("inf"))
 
     def __str__(self) -> str:
@@ -59,6 +80,9 @@ class Terms:
             parts.append(f"until {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(self.until)).removesuffix(':00')}")
         if self.grace is not None:
             parts.append(f"what still runs is handed back {self.grace:g} s later")
+        if self.stop_by:
+            at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.stop_by))
+            parts.append(f"what still runs is handed back at {at}, before the allocation ends")
         if self.max_jobs:
             parts.append(f"{self.max_jobs} jobs at most")
         if self.idle_exit:
@@ -173,7 +197,7 @@ class Ticket:
     @property
     def strict(self) -> bool:
         """True when a claim must not wait in Redis for a job: by then it may not be allowed any more."""
-        return bool(self._terms.until or self._terms.max_jobs)
+        return bool(self._terms.until or self._terms.stop_by or self._terms.max_jobs)
 
     def ask(self) -> bool:
         """May a job be claimed now?"""
@@ -209,7 +233,7 @@ class Tenure:
             log.info("leave: %s", why)
             told = 1
         if told == 1 and self._terms.hand_back:
-            log.info("hand back what still runs, %g s after --until", self._terms.grace)
+            log.info("hand back what still runs: %s", "the allocation ends" if self._terms.last else "--grace is over")
             told = 2
         return told
 
@@ -225,6 +249,8 @@ class Tenure:
 
     def _over(self) -> str:
         terms, ledger = self._terms, self.ledger
+        if terms.last:
+            return "the allocation of the batch scheduler ends"
         if terms.past:
             return "the time of --until has come"
         if ledger is not None and ledger.spent:

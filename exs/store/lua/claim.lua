@@ -1,11 +1,12 @@
---@ time number ready pick take present drained gang backfill
--- claim(slot, attempt, node, boot, lease_ms, pools, devices, memory, only) -> flat claim or nil
+--@ time number ready ending pick take present drained gang backfill
+-- claim(slot, attempt, node, boot, lease_ms, pools, devices, memory, only, left) -> flat claim or nil
 -- Takes the job that stands first among those that fit this slot and leases it. The same attempt id gets the
 -- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken; a drained one is not.
 -- A slot that may be one of several for a job waits for the others, or leads them (lib/gang.lua).
+-- `left`: seconds that the slot still has, '' for no end: a job whose timeout is longer is left to others.
 -- What cannot be a job of ours leaves the queue and is quarantined; it stops nobody (R12).
 -- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle exs:offers
---   exs:quarantine exs:astray exs:drained exs:slots exs:hold exs:holding exs:pool
+--   exs:quarantine exs:astray exs:drained exs:slots exs:hold exs:holding exs:pool exs:spec
 -- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at, ck, gp, sl}; {'', attempt, leader, id} while
 --   another slot runs that job on the GPU of this one too
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
@@ -57,7 +58,7 @@ if suspended then
 end
 local waits -- the queue for which this slot is held
 while not suspended and junk > 0 do
-  local from, gangs, others = pick(pools, devices, memory, ARGV[3], only)
+  local from, gangs, others = pick(pools, devices, memory, ARGV[3], only, tonumber(ARGV[10] or ''))
   local lead
   waits = nil
   if gangs then lead, waits = gather(gangs, from, me) end

@@ -33,10 +33,10 @@ local function spots(name, pools, shape)
   return found
 end
 
--- `only`: an experiment, '' for any. Its queues are asked for one by one, so that others' cost it nothing.
+-- `left`: seconds after which the slot ends, nil for never. `only`: an experiment, '' for any. Its queues are asked for one by one, so that others' cost it nothing.
 -- Second: the heads of the queues whose jobs want several slots of which this may be one; third: {pool, shape, queue} of those
 -- that want another slot. nil for none.
-local function pick(pools, devices, memory, node, only)
+local function pick(pools, devices, memory, node, only, left)
   local found, gangs, others
   local function look(pool, shape, queue)
     local k
@@ -51,6 +51,9 @@ local function pick(pools, devices, memory, node, only)
     local key, score = READY .. pool .. ':' .. shape, nil
     if queue then
       score = redis.call('ZSCORE', key, queue)
+      if score and left and outlasts(queue, left) then score = nil end
+    elseif left then
+      queue, score = first_to_finish(key, left)
     else
       local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
       queue, score = head[1], head[2]

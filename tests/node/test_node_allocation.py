@@ -1,0 +1,125 @@
+"""A worker inside a job of a batch scheduler: its GPUs, its end, the scheduler's warning; and workers in real Slurm."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exs.model import JobState
+from harness import slurm
+from harness.fleet import Fleet
+
+S = JobState
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_worker_takes_what_it_can_finish_and_hands_the_rest_back_in_time(fleet: Fleet) -> None:
+    """`long` stands first and may take an hour; `short` says nothing and is stopped when the allocation ends."""
+    (long,) = fleet.push(name="long", timeout=3600.0)
+    (quick,) = fleet.push(name="quick", timeout=2.0)
+    (short,) = fleet.push("until", fleet.root / "never", name="short")
+    node = fleet.node("a", start=False, PBS_JOBID="7.server", PBS_WALLTIME="20")
+    node.start(slots=0)
+    fleet.wait_state(quick, S.DONE)
+    fleet.wait_running(short)
+    fleet.wait(lambda: node.ended() is not None, "the worker leaves before its allocation ends", 40)
+    assert node.ended() == 0, node.text()
+    assert "inside TORQUE/PBS job 7.server, until " in node.text()
+    assert "leave: the allocation of the batch scheduler ends" in node.text()
+    assert [fleet.row(job).state for job in (long, quick, short)] == [S.QUEUED, S.DONE, S.QUEUED]
+    assert fleet.row(long).attempts == 0
+    fleet.check()
+
+
+@pytest.mark.parametrize("warning", [signal.SIGTERM, signal.SIGUSR1])
+def test_the_warning_of_the_scheduler_hands_back_at_once(fleet: Fleet, warning: signal.Signals) -> None:
+    """Outside of an allocation the first SIGTERM would wait for the job."""
+    (job,) = fleet.push("until", fleet.root / "never")
+    node = fleet.node("a", start=False, JOB_ID="7", SGE_ROOT="/opt/sge")
+    node.start(slots=0)
+    fleet.wait_running(job)
+    assert node.agent is not None
+    node.agent.send_signal(warning)
+    fleet.wait(lambda: node.ended() is not None, "the worker leaves", 30)
+    assert node.ended() == 0, node.text()
+    assert fleet.row(job).state is S.QUEUED
+    fleet.check()
+
+
+def test_only_the_gpus_of_the_allocation_are_used(fleet: Fleet) -> None:
+    node = fleet.node("a", start=False, SLURM_JOB_ID="7", SLURM_JOB_GPUS="701", EXS_FAKE_GPUS="702x24GiB")
+    node.start("--gpus", "700", slots=0)
+    fleet.wait(lambda: node.ended() is not None, "it is refused")
+    assert (node.ended(), "GPU 700 of --gpus 700 is outside" in node.text()) == (2, True), node.text()
+
+
+@pytest.fixture
+def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Slurm]:
+    if why := slurm.missing():
+        pytest.skip(why)
+    root = tmp_path_factory.mktemp("slurm")
+    for path in (root, *root.parents[:2]):
+        path.chmod(0o755)  # its daemons want a way that nobody else can write to
+    made = slurm.Slurm(root)
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+def test_an_array_of_workers_in_real_slurm(fleet: Fleet, real_slurm: slurm.Slurm) -> None:
+    """The script of deploy/slurm, twice at once: the jobs that fit into it run, each once; a warning hands back."""
+    jobs = fleet.push(jobs=6)
+    (long,) = fleet.push(name="long", timeout=4 * 3600.0)
+    place = fleet.node("slurm", start=False)  # its environment and directories; Slurm starts the workers
+    (place.home / "bin").mkdir()
+    launcher = place.home / "bin" / "exs"
+    launcher.write_text(f'#!/bin/sh\nexec {" ".join(map(_quoted, _exs()))} "$@"\n')
+    launcher.chmod(0o755)
+    env = place.env | {
+        "SLURM_CONF": real_slurm.env["SLURM_CONF"],
+        "PATH": f"{launcher.parent}:{real_slurm.env['PATH']}",
+        "EXS_IDLE_EXIT": "2s",
+    }
+
+    def submit(*options: str) -> str:
+        script = ROOT / "deploy" / "slurm" / "cpu-workers.sh"
+        words = ["sbatch", "--parsable", "--cpus-per-task=1", *options, script, "--workdir", place.work]
+        done = subprocess.run(words, cwd=place.home, env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def said() -> str:
+        return "\n".join(path.read_text() for path in sorted(place.home.glob("exs-worker-*.log")))
+
+    submit("--array=1-2", "--time=2")
+    fleet.wait(lambda: all(fleet.row(job).state is S.DONE for job in jobs), "the jobs are done", 60)
+    real_slurm.wait_for_jobs()
+    assert fleet.row(long).state is S.QUEUED, said()
+    runs = fleet.witness.runs()
+    assert len(runs) == 6 and set(runs.values()) == {1}
+    assert said().count("inside SLURM job ") == 2 and said().count("(--idle-exit)") == 2
+
+    (held,) = fleet.push("until", fleet.root / "never", name="held")
+    batch = submit("--array=1", "--time=2")
+    fleet.wait_running(held)
+    real_slurm.say("scancel", "--batch", "--signal=USR1", batch)
+    fleet.wait(lambda: fleet.row(held).state is S.QUEUED, "the job is handed back", 30)
+    real_slurm.wait_for_jobs()
+    fleet.check()
+
+
+def _exs() -> list[str]:
+    from harness.node import EXS
+
+    return EXS
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
