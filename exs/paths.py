@@ -313,6 +313,21 @@ class ServerFiles:
         return self.data / "listen.json"
 
     @property
+    def tls_key(self) -> Path:
+        """The private key of the server."""
+        return self.data / "tls.key"
+
+    @property
+    def certificate(self) -> Path:
+        """Its certificate, signed by itself."""
+        return self.data / "tls.crt"
+
+    @property
+    def tls_names(self) -> Path:
+        """The names and addresses that the certificate is for."""
+        return self.data / "tls.names"
+
+    @property
     def owner(self) -> Path:
         """Machine id and host name of the machine that the data belongs to."""
         return self.data / "machine"

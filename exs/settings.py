@@ -144,6 +144,7 @@ class Settings:
 #: Redis passwords are often typed with a slash in them, which ends the user part of any other URL.
 _PASSWORD = re.compile(
     r"(?<=redis://)\S*(?=@)|(?<=rediss://)\S*(?=@)|(?<=://)[^@/\s]*(?=@)|(?<=[?&]password=)(?!\*\*\*)[^&\s'\"]+"
+    r"|(?<=[?&]ssl_ca_data=)(?!\*\*\*)[^&\s'\"]+"  # no secret, but a page long
 )
 
 

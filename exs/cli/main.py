@@ -65,6 +65,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "drain": ("drain", "Give a node or slot no more jobs."),
         "enable": ("enable", "Let a drained node or slot take jobs again."),
         "pool": ("pool", "Pools of workers: list, show, choose how each schedules."),
+        "node": ("node", "Make this machine's worker a service of systemd."),
         "server": ("server", "This user's embedded Redis: start, stop, status, url."),
         "doctor": ("doctor", "What is wrong with Redis, this machine, the queue; what to type."),
     },

@@ -21,24 +21,39 @@ def command() -> None:
 
 @command.command()
 @click.option("--listen", "address", metavar="HOST[:PORT]", help="Also listen for other machines, with a password.")
+@click.option("--share", is_flag=True, help="The same on every address, and print the line that joins a node.")
+@click.option("--tls", is_flag=True, help="With --share or --listen: encrypted, with a certificate made by openssl.")
 @click.option("--no-password", is_flag=True, help="With --listen on a loopback address: ask for no password.")
 @click.option("--local", is_flag=True, help="Listen for other machines no more.")
-def start(address: str | None, no_password: bool, local: bool) -> None:
-    """Start the server. It remembers --listen until --local."""
-    if local and address:
-        raise InputError("--local and --listen contradict each other.", "Leave one of them out.")
+def start(address: str | None, share: bool, tls: bool, no_password: bool, local: bool) -> None:
+    """Start the server. It remembers --listen and --share until --local."""
+    if local and (address or share):
+        raise InputError(
+            f"--local and --{'share' if share else 'listen'} contradict each other.", "Leave one of them out."
+        )
     if no_password and not address:
         raise InputError("--no-password goes with --listen.", "Add --listen 127.0.0.1, or leave it out.")
+    if no_password and share:
+        raise InputError("--share is with a password: who can write there can run commands.", "Leave one of them out.")
+    if tls and not (address or share):
+        raise InputError("--tls goes with --share or --listen.", "Add --share, or leave it out.")
     settings = config.load()
     wanted = None
     if address:
         from exs.server.listen import parse
 
-        wanted = parse(address, password=not no_password)
+        wanted = parse(address, password=not no_password, tls=tls)
+    elif share:
+        wanted = server.shared(settings, tls)
     done = server.start(settings, wanted, local)
     _print(_lines(server.status(settings), {"running": "already running"}.get(done, done)))
     _mention_configured(settings)
-    if wanted:
+    if share:
+        import shlex
+
+        click.echo("\nOn each node (the URL holds the password: who has it can run commands on all of them):\n")
+        click.echo(f"EXS_REDIS_URL={shlex.quote(server.url(settings))} exs worker")
+    elif wanted:
         click.echo("For EXS_REDIS_URL on other machines, print its URL with the password here: exs server url")
 
 

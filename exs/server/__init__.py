@@ -5,6 +5,6 @@ subreaper: an agent must call `ensure` before it becomes one, or it would take t
 behind, and end it.
 """
 
-from exs.server.control import Status, ensure, listens_for_others, start, status, stop, url
+from exs.server.control import Status, ensure, listens_for_others, shared, start, status, stop, url
 
-__all__ = ["Status", "ensure", "listens_for_others", "start", "status", "stop", "url"]
+__all__ = ["Status", "ensure", "listens_for_others", "shared", "start", "status", "stop", "url"]

@@ -71,6 +71,11 @@ def start(
         return "running"
     if address and not (running and before and before.port == address.port):
         listen.check_free(address)
+    if address and address.tls:
+        from exs.server import certificate
+
+        places.claim(files)
+        certificate.make(files, listen.names(address))
     try:
         listen.save(files, address)
         if running:
@@ -117,7 +122,23 @@ def url(settings: Settings) -> str:
     if address is None:
         return _local_url(files)
     secret = f"default:{password.read(files)}@" if address.password else ""
-    return f"redis://{secret}{listen.Address(listen.reachable_host(address), address.port)}"
+    place = listen.Address(listen.reachable_host(address), address.port)
+    if not address.tls:
+        return f"redis://{secret}{place}"
+    from exs.server import certificate
+
+    return f"rediss://{secret}{place}{certificate.in_url(files)}"
+
+
+def shared(settings: Settings, tls: bool = False) -> Address:
+    """The address to share it at: the one that it has, or every one of this machine."""
+    from exs.server import listen
+
+    files = _running(settings) or places.choose(settings)
+    before = listen.saved(files)
+    if before is None or not before.password or before.tls is not tls:
+        return listen.everywhere(tls)
+    return before
 
 
 def listens_for_others(settings: Settings) -> bool:

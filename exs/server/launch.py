@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from exs.errors import ExsError, RedisRefused, RedisUnreachable, Refused
+from exs.errors import ExsError, InputError, RedisRefused, RedisUnreachable, Refused
 from exs.paths import ServerFiles
 from exs.server import listen, lock, password, places
 from exs.server.binary import find_binary
@@ -119,6 +119,11 @@ class _Attempt:
         end = " / ".join([line for line in lines if line][-3:]) or "it said nothing"
         sentence = f"the embedded Redis, {self._binary.label}, did not start: {end}"
         hint = f"Its log: {self._files.log}"
+        if "'tls-" in said and "Bad directive" in said:
+            return InputError(
+                f"--tls: {self._binary.label} is built without TLS.",
+                "Install one with it (apt install redis-server), or leave out --tls on a network that you trust.",
+            )
         if "No space left" in said:
             return RedisRefused(sentence, f"Free space on the disk of {self._files.data}. {hint}")
         return RedisUnreachable(sentence, hint)
@@ -139,7 +144,16 @@ def _configuration(files: ServerFiles) -> str:
         f"logfile {_quoted(files.log)}",
         "daemonize yes",
     ]
-    own += [f"bind {address.host}", f"port {address.port}"] if address else ["port 0"]
+    own += [f"bind {address.host}"] if address else []
+    own.append(f"port {address.port}" if address and not address.tls else "port 0")
+    if address and address.tls:
+        own += [
+            f"tls-port {address.port}",
+            f"tls-cert-file {_quoted(files.certificate)}",
+            f"tls-key-file {_quoted(files.tls_key)}",
+            f"tls-ca-cert-file {_quoted(files.certificate)}",
+            "tls-auth-clients no",
+        ]
     if address is None or address.password:
         own.append(f"requirepass {secret}")
     return Path(__file__).with_name("redis.conf").read_text(encoding="utf-8") + "\n".join(own) + "\n"

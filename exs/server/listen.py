@@ -14,37 +14,57 @@ from exs.paths import ServerFiles
 from exs.server.places import unusable
 
 DEFAULT_PORT = 6379
+DEFAULT_TLS_PORT = 6380
+EVERYWHERE = "0.0.0.0"
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?\Z")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen. `password` is False only on loopback."""
+    """Where to listen. `password` is False only on loopback. `tls`: encrypted."""
 
     host: str
     port: int
     password: bool = True
+    tls: bool = False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse(text: str, password: bool = True) -> Address:
+def parse(text: str, password: bool = True, tls: bool = False) -> Address:
     """`HOST[:PORT]`, `[IPv6][:PORT]` as an address that this machine has.
 
     Raises InputError for anything else, Refused for no password on an address that other machines can reach.
     """
     match = _ADDRESS.match(text)
-    port = int(match["port"] or DEFAULT_PORT) if match else 0
+    port = int(match["port"] or (DEFAULT_TLS_PORT if tls else DEFAULT_PORT)) if match else 0
     if not match or not 0 < port < 65536:
         raise InputError(f"--listen {text!r} is not HOST or HOST:PORT.", "For example: --listen 0.0.0.0:6379")
-    address = Address(match["six"] or match["host"], port, password)
+    address = Address(match["six"] or match["host"], port, password, tls)
     if not password and not is_loopback(address):
         raise Refused(
             f"without a password, whoever reaches {address} can run commands as you on every node.",
             "Leave out --no-password, or listen on 127.0.0.1.",
         )
     return address
+
+
+def everywhere(tls: bool) -> Address:
+    """Every address of this machine, at the usual port, or at one that is free."""
+    usual = Address(EVERYWHERE, DEFAULT_TLS_PORT if tls else DEFAULT_PORT, tls=tls)
+    try:
+        check_free(usual)
+        return usual
+    except RedisUnreachable:
+        with socket.socket() as probe:
+            probe.bind((EVERYWHERE, 0))
+            return Address(EVERYWHERE, int(probe.getsockname()[1]), tls=tls)
+
+
+def names(address: Address) -> list[str]:
+    """What other machines may call it."""
+    return [reachable_host(address), os.uname().nodename, "localhost", "127.0.0.1"]
 
 
 def check_free(address: Address) -> None:

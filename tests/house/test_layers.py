@@ -127,6 +127,7 @@ ONLY = {
 STARTERS = {
     "exs/server/launch.py",
     "exs/server/binary.py",
+    "exs/server/certificate.py",
     "exs/tools/batch/allocation.py",
     "exs/tools/batch/record.py",
     "exs/tools/batch/submit.py",
