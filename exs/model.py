@@ -280,6 +280,9 @@ class Outcome:
     log: str = ""
     max_rss: int = 0  #: bytes
     log_dropped: int = 0  #: bytes of output not kept
+    gpu_peak: int = 0  #: most bytes of its GPUs' memory that it had at once, 0 for unknown
+    gpu_load: float | None = None  #: mean utilisation of its GPUs, percent
+    gpu_load_max: float | None = None  #: the highest
     after: str = ""  #: what its sweep says becomes of a job that failed so: an `After`, "" for nothing in particular
     again: int | None = None  #: how often `after` may repeat for `kind`
     kind: str = ""  #: what that is counted under: a failure class or "exit 3"

@@ -27,6 +27,9 @@ class PastAttempt:
     exit_code: int | None = None
     directory: str = ""
     log: str = ""
+    gpu_peak: int = 0
+    gpu_load: float | None = None
+    gpu_load_max: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,9 @@ class JobRow:
     log: str = ""
     tail: str = ""
     max_rss: int = 0
+    gpu_peak: int = 0  #: most bytes of its GPUs' memory that it had at once, 0 for unknown
+    gpu_load: float | None = None  #: mean utilisation of its GPUs, percent
+    gpu_load_max: float | None = None  #: the highest
     log_dropped: int = 0
     want: str = ""
     paused_by: str = ""  #: who or what paused it, while it is PAUSING or PAUSED

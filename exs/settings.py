@@ -57,6 +57,9 @@ class Timing:
     gpu_check: float = 5.0
     #: A driver that does not answer for so long hangs, and its GPUs get no job. It may take 20 s to wake eight of them.
     gpu_silence: float = 60.0
+    #: How often a slot looks what its job does with its GPUs: three calls of NVML per GPU. NVML's own utilisation is
+    #: that of the last second at most.
+    gpu_sample: float = 2.0
     #: An uncommitted push older than this is removed by the janitor.
     push_ttl: float = 3600.0
 

@@ -25,7 +25,8 @@ from exs.view.text import safe, safe_lines
 if TYPE_CHECKING:
     from exs.store.store import Store
 
-#: Seconds between two looks at a log that is followed.
+#: Seconds between two looks at a log that is followed: soon after it grew, then ever later, up to this.
+_SOON = 0.04
 _LOOK = 0.3
 
 
@@ -222,7 +223,9 @@ def _growing(
     """
     offset: int | None = None if lines is not None else 0
     attempts, size, stale, told = 0, 0, -1, False
+    pause = _SOON
     while True:
+        pause = min(_LOOK, pause * 1.5)
         row, over = patience.outlast(lambda: _looked_at(store, job, later))
         if attempts and row.attempts > attempts:
             note(f"attempt {row.attempts} on {place(row)}")
@@ -237,6 +240,7 @@ def _growing(
                 stale = -1
                 for chunk in log.pieces(offset):
                     offset, size = chunk.offset + len(chunk.data), chunk.size
+                    pause = _SOON if chunk.data else pause
                     yield chunk.data
         except Unreachable as error:
             if over:
@@ -251,7 +255,7 @@ def _growing(
             continue
         if over:
             return
-        time.sleep(_LOOK)
+        time.sleep(pause)
 
 
 def _looked_at(store: Store, job: str, later: Mapping[str, int]) -> tuple[JobRow, bool]:

@@ -254,6 +254,8 @@ JOB_FIELDS = {
     "dr": "run directory; what ends with / lacks the name of the job",
     "lg": "log file, relative to the run directory",
     "rm": "peak resident memory, bytes",
+    "gm": "most memory of its GPUs that it had at once, bytes; absent where nobody knows",
+    "gu": "utilisation of its GPUs in percent, mean and highest, with a space between",
     "lx": "bytes of output not kept",
 }
 

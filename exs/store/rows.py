@@ -143,6 +143,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         checkpoint = _mapping(get(b"ck"), f"checkpoint of job {text(job_id)}")
     except (BrokenRecord, ValueError) as error:
         state, broken = JobState.CRASHED, f"broken record: {error}"
+    load, load_max = _loads(f[b"gu"]) if b"gu" in f else (None, None)
     exit_code, name = get(b"xc"), text(get(b"nm"))
     directory, log = _paths(name, text(get(b"dr")), text(get(b"lg")))
     return JobRow(
@@ -175,6 +176,9 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         log=log,
         tail=text(get(b"tl")),
         max_rss=whole(get(b"rm")),
+        gpu_peak=whole(get(b"gm")),
+        gpu_load=load,
+        gpu_load_max=load_max,
         log_dropped=whole(get(b"lx")),
         want=text(get(b"wn")),
         excluded=tuple(text(f[b"xn"]).split(",")) if b"xn" in f else (),
@@ -187,6 +191,15 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         preempted_by=text(get(b"pv")),
         queue=_queue(get(b"origin")),
     )
+
+
+def _loads(value: bytes) -> tuple[float | None, float | None]:
+    """Mean and highest utilisation, in percent; None for what is none."""
+    try:
+        mean, highest = (float(word) for word in value.split())
+    except ValueError:
+        return None, None
+    return (mean, highest) if 0 <= mean <= highest <= 100 else (None, None)
 
 
 def share(value: bytes | None) -> float | None:
@@ -229,6 +242,7 @@ def history_from(items: Iterable[bytes], row: JobRow) -> tuple[PastAttempt, ...]
             continue
         exit_code = f.get("exit_code")
         directory, log = _paths(row.name, str(f.get("directory", "")), str(f.get("log", "")))
+        load, load_max = _loads(str(f.get("gpu_load", "")).encode())
         attempts.append(
             PastAttempt(
                 number=_whole_of(f.get("number")),
@@ -241,6 +255,9 @@ def history_from(items: Iterable[bytes], row: JobRow) -> tuple[PastAttempt, ...]
                 exit_code=None if exit_code is None else _whole_of(exit_code),
                 directory=directory,
                 log=log,
+                gpu_peak=_whole_of(f.get("gpu_peak")),
+                gpu_load=load,
+                gpu_load_max=load_max,
             )
         )
     return tuple(attempts)

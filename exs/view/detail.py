@@ -94,6 +94,8 @@ class JobPage:
         yield "not on", safe(", ".join(row.excluded))
         yield "needs", f"a GPU with more than {row.least_memory / 2**30:.4g} GiB" if row.least_memory else ""
         yield "memory", f"{row.max_rss / 2**20:.0f} MiB at most" if row.max_rss else ""
+        yield "gpu memory", f"{size(row.gpu_peak)} at most" if row.gpu_peak else ""
+        yield "gpu load", _load(row)
         directory = safe(without_secrets(row.directory, row.params))
         if not directory and row.state in HELD and row.spec:
             directory = f"not known yet: {safe(row.node)} tells it when it first renews the lease"
@@ -255,6 +257,12 @@ def _spec(spec: Spec) -> dict[str, Json]:
     }
 
 
+def _load(one: JobRow | PastAttempt) -> str:
+    if one.gpu_load is None or one.gpu_load_max is None:
+        return ""
+    return f"{one.gpu_load:.0f}% on average, {one.gpu_load_max:.0f}% at most"
+
+
 def _moment(then: float, now: float) -> str:
     return f"{ago(then, now)}  ({clock(then)})" if then else ""
 
@@ -267,4 +275,5 @@ def _attempt(attempt: PastAttempt, now: float) -> str:
     place = f"on {safe(attempt.node)}" + (f":{safe(attempt.gpus)}" if attempt.gpus else "") if attempt.node else ""
     took = duration(max(0.0, attempt.ended_at - attempt.started_at)) if attempt.started_at and attempt.ended_at else ""
     when = ago(attempt.ended_at, now) if attempt.ended_at else ""
-    return "  ".join(filter(None, (what, place, took, when)))
+    used = f"{size(attempt.gpu_peak)} of GPU memory" if attempt.gpu_peak else ""
+    return "  ".join(filter(None, (what, place, took, used, when)))

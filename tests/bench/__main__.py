@@ -8,7 +8,9 @@ instead, or take CPU seconds or the times that Redis keeps of its own commands.
     push        `exs push` of 100,000 and of 1,000,000 points: seconds, memory, and how long another client waits
     bulk        cancel, retry, pause, activate and rm of 100,000 jobs: seconds, and how long another client waits
     claim       microseconds in Redis of claim and finish, by jobs queued and by experiments
-    list        `exs list -t` of 10,000 and of 100,000 jobs, beside reading the same records in one pipeline
+    list        `exs list -t` of 10,000 and of 100,000 jobs, also with metrics, beside reading the same records in one
+                pipeline
+    follow      `exs logs -f` of a job on another node: write to reader, beside tail -f of a local file
     startup     `exs --help` and `exs list` beside `rq info`, in turns
     memory      private memory of a slot; bytes of Redis per queued and per finished job, beside RQ's
     drain       two slots of /bin/true beside a C program that only starts them, with 2,000 and 100,000 queued
@@ -48,6 +50,7 @@ NAMES = {
     "bulk": "bulk",
     "claim": "claiming",
     "list": "listing",
+    "follow": "following",
     "startup": "startup",
     "memory": "footprint",
     "drain": "drain",

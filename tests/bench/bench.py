@@ -110,12 +110,12 @@ class Bench:
             shutil.rmtree(server.directory, ignore_errors=True)
 
     @contextmanager
-    def worker(self, queue: Queue, slots: int, disk: bool = False) -> Iterator[Slots]:
-        """`exs worker --cpus SLOTS`, once its slots are there; `disk`: with its run directories there."""
+    def worker(self, queue: Queue, slots: int, disk: bool = False, node: str = "") -> Iterator[Slots]:
+        """`exs worker --cpus SLOTS`, once its slots are there; `node`: its name; `disk`: where its jobs write."""
         home = self.directory("node", disk)
         with (home / "log").open("wb") as log:
             agent = subprocess.Popen(
-                self.exs("worker", "--cpus", str(slots), "--workdir", str(home)),
+                self.exs("worker", "--cpus", str(slots), "--workdir", str(home), *(["--node", node] if node else [])),
                 cwd=home,
                 env=self.environment(queue.url),
                 stdin=subprocess.DEVNULL,
@@ -126,7 +126,7 @@ class Bench:
         found = Slots(agent.pid)
         try:
             try:
-                wait_for(lambda: len(queue.store.workers()) >= slots and len(found.pids) >= slots, "the slots")
+                wait_for(lambda: _there(queue, node) >= slots and len(found.pids) >= slots, "the slots")
             except TimeoutError as error:
                 raise TimeoutError(f"{error}\n{(home / 'log').read_text()[-1000:]}") from None
             yield found
@@ -255,6 +255,11 @@ class Slots:
         """Of the slots alone: children of the agent, for a job that is about to start looks like its slot."""
         children = [stat for stat in proctree.descendants(self.agent) if stat.parent == self.agent]
         return [stat.proc.pid for stat in children if _is_slot(stat.proc.pid)]
+
+
+def _there(queue: Queue, node: str) -> int:
+    """Registered slots, of a node that has a name of its own."""
+    return sum(slot.node == node or not node for slot in queue.store.workers())
 
 
 def _is_slot(pid: int) -> bool:

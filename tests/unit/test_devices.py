@@ -13,7 +13,7 @@ import pytest
 
 from exs.errors import InputError
 from exs_worker import gpuwatch, proctree
-from exs_worker.devices import Device, DeviceError, Discovery, DriverNvml, Health, discover, open_nvml
+from exs_worker.devices import Device, DeviceError, Discovery, DriverNvml, Health, Usage, discover, open_nvml
 from exs_worker.fakegpus import GIB, FakeNvml
 from exs_worker.gpulock import GpuLock, Loan, borrower_of
 from exs_worker.slotplan import SlotPlan, index_note, plan_slots
@@ -70,8 +70,13 @@ class Driver:
     def nvmlDeviceGetName(self, handle: Any) -> str:
         return "H1"
 
+    def nvmlDeviceGetUtilizationRates(self, handle: Any) -> Any:
+        if handle == "gpu3":
+            raise self.NVMLError("Not Supported")
+        return SimpleNamespace(gpu=87, memory=20)
+
     def nvmlDeviceGetComputeRunningProcesses(self, handle: Any) -> Any:
-        return [SimpleNamespace(pid=77)]
+        return [SimpleNamespace(pid=77, usedGpuMemory=5 * GIB), SimpleNamespace(pid=78, usedGpuMemory=None)]
 
 
 def test_f39_what_the_driver_says_and_one_lost_gpu_does_not_hide_the_others() -> None:
@@ -83,9 +88,15 @@ def test_f39_what_the_driver_says_and_one_lost_gpu_does_not_hide_the_others() ->
     assert [part.uuid for part in found.devices[1].mig] == ["U-part0", "U-part3"]
     assert found.devices[2].memory == 0
     assert found.lost == ((1, "NVML: GPU is lost."),)
-    assert nvml.processes("GPU-0") == [77]
+    assert nvml.processes("GPU-0") == [77, 78]
     with pytest.raises(InputError, match=r"GPU 1 does not answer: NVML: GPU is lost\."):
         plan_slots(found, gpus="0,1")
+
+
+def test_what_a_gpu_does_by_pid_and_a_part_of_one_that_cannot_say_its_load() -> None:
+    nvml = DriverNvml(Driver())
+    assert nvml.usage("gpu0") == Usage({77: 5 * GIB, 78: 0}, 87.0)
+    assert nvml.usage("gpu3").load is None
 
 
 def test_f40_a_machine_without_a_driver_is_no_error() -> None:

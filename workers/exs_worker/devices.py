@@ -37,6 +37,17 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a device does at the moment. `memory`: pid -> bytes of it, 0 where it does not say.
+
+    `load`: percent of the last second in which something computed on it; None where it does not say (MIG).
+    """
+
+    memory: Mapping[int, int]
+    load: float | None = None
+
+
+@dataclass(frozen=True)
 class Device:
     """One GPU, or one MIG part of one. `index`: NVML's, of the whole GPU. `memory`: bytes in total, 0 if unknown."""
 
@@ -74,6 +85,9 @@ class Nvml(Protocol):
 
     def health(self, uuid: str) -> Health:
         """Whether a device can compute; what it does not know of itself is healthy."""
+
+    def usage(self, uuid: str) -> Usage:
+        """What a device does at the moment."""
 
     def failures(self, uuids: Collection[str], seconds: float) -> list[tuple[str, int]]:
         """Critical errors (device, Xid) that the driver reports from the first call on; waits for one so long."""
@@ -128,6 +142,14 @@ class DriverNvml:
             yield "is slowed down by heat"
         elif slowed & _UNDERFED:
             yield "is slowed down for want of power"
+
+    def usage(self, uuid: str) -> Usage:
+        """What a device does at the moment."""
+        handle = self._ask("nvmlDeviceGetHandleByUUID", uuid)
+        running = self._ask("nvmlDeviceGetComputeRunningProcesses", handle)
+        rates = self._or("nvmlDeviceGetUtilizationRates", None, handle)
+        memory = {int(process.pid): int(process.usedGpuMemory or 0) for process in running}
+        return Usage(memory, None if rates is None else float(rates.gpu))
 
     def failures(self, uuids: Collection[str], seconds: float) -> list[tuple[str, int]]:
         """Critical errors that the driver reports. Raises DeviceError where it cannot."""

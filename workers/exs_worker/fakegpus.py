@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exs.errors import InputError
-from exs_worker.devices import Device, DeviceError, Health
+from exs_worker.devices import Device, DeviceError, Health, Usage
 
 GIB = 1 << 30
 #: Pause between two looks for a failure.
@@ -21,7 +21,7 @@ class FakeNvml:
     """`text` is what `EXS_FAKE_GPUS=2x24GiB` says. `state` names a file that may change at any time:
 
     {"processes": {"0": [pid]}, "broken": {"0": "GPU is lost"}, "uncorrected": {"0": 3}, "failures": [[0, 79]],
-    "silent": true}.
+    "usage": {"0": {"memory": {pid: bytes}, "load": 80}}, "silent": true}.
     """
 
     def __init__(self, text: str, state: str = "") -> None:
@@ -49,6 +49,11 @@ class FakeNvml:
     def health(self, uuid: str) -> Health:
         """Whether a device can compute."""
         return Health(self._now("broken").get(_index(uuid), ""), self._now("uncorrected").get(_index(uuid), 0))
+
+    def usage(self, uuid: str) -> Usage:
+        """What a device does."""
+        state = self._now("usage").get(_index(uuid), {})
+        return Usage({int(pid): used for pid, used in state.get("memory", {}).items()}, state.get("load"))
 
     def failures(self, uuids: Collection[str], seconds: float) -> list[tuple[str, int]]:
         """Critical errors that were not told before."""

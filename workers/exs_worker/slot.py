@@ -32,6 +32,7 @@ from exs_worker.gang import UNCOUNTED, Follower, borrow
 from exs_worker.gpulock import Loan
 from exs_worker.gpuwatch import failed_of
 from exs_worker.lease import Keeper
+from exs_worker.meter import Meter
 from exs_worker.place import Place
 from exs_worker.rqside import RqSide
 from exs_worker.spool import Spool, Spooled, hand_over
@@ -69,6 +70,7 @@ class Slot(RqSide):
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
         self._lost = ""
         self._gpu_errors = config.gpu_errors
+        self._meter = Meter(self._timing.gpu_sample)
         self._follower = Follower(
             store, self._offer, config.locks, self._timing, self._contact, self.announce_if_forgotten,
             lambda: self.stopped,
@@ -149,7 +151,9 @@ class Slot(RqSide):
         self._keeper.hold(attempt)
         try:
             attempt.prepare()
-            outcome = attempt.run(self._wake_read)
+            with self._meter.over(self._all_locks(claim)) as gauge:
+                outcome = attempt.run(self._wake_read)
+            outcome = gauge.added_to(outcome)
         finally:
             self._keeper.drop()
             self._running = None
@@ -236,10 +240,15 @@ class Slot(RqSide):
             self._following = None
             self._state = WorkerStatus.IDLE
 
+    def _all_locks(self, claim: Claim) -> tuple[str, ...]:
+        """Of every GPU on which a job runs."""
+        return (*self._locks, *(mate.lock for mate in claim.mates))
+
     def _broken_gpu(self, claim: Claim) -> str:
         """What is wrong with the GPUs of a job that crashed; "" for nothing."""
-        locks = (*self._locks, *(mate.lock for mate in claim.mates))
-        return failed_of(locks, (*self._gpu_errors, *(UNCOUNTED for _ in claim.mates)), self._timing.gpu_silence)
+        return failed_of(
+            self._all_locks(claim), (*self._gpu_errors, *(UNCOUNTED for _ in claim.mates)), self._timing.gpu_silence
+        )
 
     def _take_next(self) -> tuple[Claim, Spec | None] | None:
         """What was claimed, with its spec. It stays `_next` until it is taken: who leaves before gives it back."""

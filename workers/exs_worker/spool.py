@@ -27,6 +27,7 @@ _KINDS: dict[str, Any] = {
     "int": int,
     "float": (int, float),
     "int | None": (int, type(None)),
+    "float | None": (int, float, type(None)),
     "Mapping[str, Json]": dict,
 }
 

@@ -42,7 +42,7 @@ local function lease_to(id, f, nth, from)
   redis.call('HSET', job, 'st', 'RUNNING', 'status', 'started', 'at', attempt, 'worker_name', slot, 'started_at', at,
     'nd', ARGV[3], 'bt', ARGV[4], 'gp', f[15], 'an', nth, unpack(sl and {'sl', sl} or {}))
   if nth > 1 then
-    redis.call('HDEL', job, 'ended_at', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'description', 'rm', 'lx', 'dr', 'lg', 'pg', 'ss',
+    redis.call('HDEL', job, 'ended_at', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'exc_info', 'description', 'rm', 'gm', 'gu', 'lx', 'dr', 'lg', 'pg', 'ss',
       sl and 'lg' or 'sl')
   end
   redis.pcall('ZADD', RQ_WIP .. f[2], '+inf', id .. ':' .. attempt)

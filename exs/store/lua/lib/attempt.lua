@@ -3,9 +3,10 @@
 -- Remembers the attempt that ended last, once, before the next one overwrites it.
 local function remember(job)
   if job.an <= job.hn then return end
-  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 'started_at', 'ended_at', 'fc', 'fd', 'xc', 'dr', 'lg', 'dn')
+  local f = redis.call('HMGET', RQ_JOB .. job.id, 'an', 'nd', 'gp', 'started_at', 'ended_at', 'fc', 'fd', 'xc', 'dr', 'lg', 'dn', 'gm', 'gu')
   local record = {}
-  local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log', 'accepted'}
+  local names = {'number', 'node', 'gpus', 'started', 'ended', 'failure', 'detail', 'exit_code', 'directory', 'log', 'accepted',
+    'gpu_peak', 'gpu_load'}
   for i, name in ipairs(names) do if f[i] then record[name] = f[i] end end
   redis.call('RPUSH', ATTEMPTS .. job.id, cjson.encode(record))
   redis.call('LTRIM', ATTEMPTS .. job.id, -HISTORY, -1)
@@ -47,7 +48,7 @@ local function unwanted(job) return job.wn == 'cancel' or job.wn == 'kill' end
 local function revive(job)
   remember(job)
   leave(job)
-  redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'rk', 'om', 'qs', 'xn', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'lx', 'nd', 'gp',
+  redis.call('HDEL', RQ_JOB .. job.id, 'rt', 'ls', 'rk', 'om', 'qs', 'xn', 'fo', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'gm', 'gu', 'lx', 'nd', 'gp',
     'ended_at', 'started_at', 'exc_info', 'description')
   local home = redis.call('HGET', RQ_JOB .. job.id, 'oq')
   if home then
