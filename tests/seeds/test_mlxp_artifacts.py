@@ -136,6 +136,12 @@ def test_images(logger: Logger) -> None:
     assert logger.load_artifacts("e.png").size == logger.load_artifacts("d.png").size == (5, 4)
 
 
+def test_tensors(logger: Logger) -> None:
+    torch = pytest.importorskip("torch")
+    logger.log_artifacts({"w": torch.ones(2)}, "model.pt", "torch")
+    assert logger.load_artifacts("model.pt")["w"].tolist() == [1, 1]
+
+
 def test_a_type_of_the_users(logger: Logger) -> None:
     def save(value: str, path: str) -> None:
         assert path.endswith("/x.up"), "a library that looks at the suffix finds it"

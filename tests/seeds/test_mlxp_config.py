@@ -73,6 +73,7 @@ def test_a_mapping_changes_its_keys_and_a_removed_key_is_gone(project: Project) 
         ("seed=${oc.env:HOME}", "no resolvers such as oc.env."),
         ("seed=range(10000000)", "more than the limit"),
         ("--name x", "belong to --push"),
+        ("-- --push", "the word '--push' is no override."),
     ],
 )
 def test_what_is_wrong_is_one_sentence(project: Project, word: str, sentence: str) -> None:

@@ -19,7 +19,10 @@ What differs from MLXP 1.0.5 and its quick start:
 
 - Printed, a configuration has Python's numbers: `lr: 10.0` where the file says `10.`.
 - Checkpoints are JSON, in `artifacts/json/`; what JSON cannot give back needs `pickle=True`, to write and to read.
+- NaN and infinities are the texts "nan", "inf" and "-inf" in metrics, and cannot stand in a configuration.
 - Artifact types that a script registers are known to that run, and are not stored with it.
+- Of Hydra there are overrides, sweeps, `range` and `choice`, groups by a `defaults` list, `${key}`, `--cfg job`; no
+  packages, resolvers, other sweepers, or options `hydra.*`. Keys of a configuration are texts.
 - Keys of metrics are in `metrics/.keys/<log_name>.yaml`, as MLXP writes them, not in the `metrics.yaml` of its guide.
 - A run has the status STOPPED where exs asked it to stop and it saved what it had.
 - `ctx.info.status` and `ctx.mlxp.logger` are one level higher than MLXP has them, where its documents say they are.

@@ -29,7 +29,8 @@ class ConfigDict(dict[str, Any]):
             return self[name]
         except KeyError:
             advice = "" if name.startswith("__") else hint(name, self, "Keys")
-            raise AttributeError(f"the configuration has no key {shorten(name)}. {advice}".strip()) from None
+            said = f"the configuration has no key {shorten(name)}. {advice}".strip()
+            raise AttributeError(said, name="") from None  # with a name Python would guess once more
 
     def __setattr__(self, name: str, value: Any) -> None:
         if hasattr(dict, name):
