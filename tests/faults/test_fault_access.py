@@ -123,7 +123,7 @@ def test_f54_cancel_races_finish(fleet: Fleet, seed: int) -> None:
 
 
 @pytest.mark.fault(54)
-def test_f54_cancel_races_a_failure(fleet: Fleet) -> None:
+def test_cancel_races_a_failure(fleet: Fleet) -> None:
     """Jobs that fail, with a retry left: one whose end was asked for before it failed is canceled, and not retried."""
     rng = random.Random(3)
     fleet.node("a", "--cpus", "2", slots=2, EXS_RETRY_WAIT="0.01")
@@ -145,7 +145,7 @@ def test_f54_cancel_races_a_failure(fleet: Fleet) -> None:
 
 
 @pytest.mark.fault(54)
-def test_f54_edit_races_claim_and_finish(fleet: Fleet) -> None:
+def test_edit_races_claim_and_finish(fleet: Fleet) -> None:
     """A hundred jobs, each edited at a moment of its own: what was not over has run to its end with the new value."""
     rng = random.Random(4)
     fleet.node("a", "--cpus", "2", slots=2)
