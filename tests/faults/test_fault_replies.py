@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -114,6 +115,16 @@ def job_by_hand(scene: Scene) -> None:
     assert scene.lab.store._call("add_job", "hand", JOB, '{"x":1}', "QUEUED", "", 0)[0] == b"ok"
 
 
+def keep_code(store: Store) -> None:
+    manifest = '{"chunks": ["00", "11"]}'
+    assert store.put_capsule("ca" * 32, manifest, {"00": b"zero", "11": b"one"}, "nobody") >= 0
+
+
+def code_kept(scene: Scene) -> None:
+    keep_code(scene.lab.store)
+    time.sleep(0.002)  # older than nothing at all, in Redis's milliseconds
+
+
 def nothing(scene: Scene) -> None:
     pass
 
@@ -126,6 +137,10 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "add_job": (by_hand, lambda store, scene: store._call("add_job", "hand", JOB, '{"x":1}', "QUEUED", "", 0)),
     "archive": (ended, lambda store, scene: store.archive("e")),
     "audit_job": (astray, lambda store, scene: store.audit()),
+    "capsule_commit": (nothing, lambda store, scene: keep_code(store)),
+    "capsule_have": (nothing, lambda store, scene: keep_code(store)),
+    "capsule_put": (nothing, lambda store, scene: keep_code(store)),
+    "capsule_sweep": (code_kept, lambda store, scene: store.sweep_capsules(0)),
     "cancel": (nothing, lambda store, scene: store.cancel(scene.ids)),
     "claim": (nothing, lambda store, scene: store.claim(scene.lab.slot("third").offer, "attempt-of-third")),
     "crash": (nothing, lambda store, scene: crashed(store, scene)),

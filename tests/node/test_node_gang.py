@@ -243,3 +243,31 @@ def test_redis_is_away_meanwhile(fleet: Fleet) -> None:
     assert {one.state for one in fleet.wait_all("small")} == {S.DONE}
     nobody_shared(fleet)
     fleet.check()
+
+
+def test_it_is_paused_and_goes_on_from_its_checkpoint_on_as_many_gpus(
+    fleet: Fleet, three: tuple[Node, list[str]]
+) -> None:
+    """Its mates are free at once, and smaller jobs take their GPUs; activated, it has its place before them."""
+    _, devices = three
+    kept = ("keep", "checkpoints/a", "report", '{"checkpoint": {"path": "checkpoints/a", "step": 3}}')
+    row, _ = running(fleet, devices, "told", "EXS_CHECKPOINT", *kept, "obey", "SIGTERM", "ack", 3)
+    fleet.wait(lambda: fleet.row(row.id).checkpoint, "the checkpoint")
+    fleet.wait_event("ready")
+    push(fleet, "alone", "until", fleet.root / "small", jobs=6, name="small", wants=1, priority=99)
+    assert fleet.store.pause([row.id], "alice")["asked"] == 1
+    paused = fleet.wait_state(row.id, S.PAUSED)
+    assert (paused.detail, paused.lost) == ("paused (exit code 3)", 0)
+    for job in fleet.store.jobs("small")[:3]:
+        fleet.wait_running(job.id)
+    fleet.store.activate([row.id])
+    (fleet.root / "small").touch()
+    again = fleet.wait_running(row.id, 2)
+    assert again.gpus == ",".join(devices) and len(again.mates) == 2
+    fleet.wait(lambda: len(fleet.witness.seen("told")) == 2, "its second start")
+    assert [seen.text for seen in fleet.witness.seen("told")] == ["", f"{again.directory}/checkpoints/a"]
+    fleet.store.cancel([row.id], kill=True)
+    fleet.wait_state(row.id, S.CANCELED)
+    assert {one.state for one in fleet.wait_all("small")} == {S.DONE}
+    nobody_shared(fleet)
+    assert fleet.store.audit() == []
