@@ -99,7 +99,9 @@ def _too_few(one: Resources, slot: SlotRow, home: str, experiment: str, mates: S
         return ""
     if not have:
         return "needs a GPU" if one.gpus == 1 else f"needs {one.gpus} GPUs, has none"
-    return f"needs {one.gpus} GPUs, has {have}"
+    around = _parts([mate for mate in (slot, *mates) if mate.node == slot.node]).values() if have == 1 else ()
+    most = max(map(len, around), default=0)
+    return f"needs {one.gpus} GPUs, its node has {most}" if most > 1 else f"needs {one.gpus} GPUs, has {have}"
 
 
 def _size(count: int) -> str:

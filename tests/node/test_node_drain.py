@@ -47,6 +47,7 @@ def test_what_still_runs_after_the_grace_goes_back_unpunished_and_runs_elsewhere
     other.start()
     row = fleet.wait_running(job, attempts=2)
     assert (row.node, row.lost, row.failure) == ("b", 0, "")
+    assert row.history[0].detail == "its slot was drained (ended by SIGTERM)"
     assert not fleet.witness.living(attempt)
     (fleet.root / "go").touch()
     fleet.wait_state(job, S.DONE)

@@ -163,6 +163,8 @@ def test_slots_that_are_held_for_a_job_of_several_say_for_which(lab: Lab) -> Non
     wide = lab.store.why("wide")
     assert (wide.word, wide.estimate, wide.unsure) == ("held 1/3", None, "it needs several slots of one node at a time")
     assert first.index == 0
+    lab.push(1, name="wider", resources=Resources(gpus=4))
+    assert said(lab.store.why("wider"))["gpu01:gpu0"] == ("unfit", "needs 4 GPUs, its node has 3")
     lab.store.pause_experiment("small", "ann")
     others = [slot(lab, node="gpu02", suffix=f"gpu{n}") for n in range(3)]
     for one in others:

@@ -16,7 +16,8 @@ local now = now_ms()
 local o = ARGV[5] ~= '' and cjson.decode(ARGV[5]) or {}
 o.detail, o.failure = ARGV[4], nil
 local by = job.wn == 'preempt' and redis.call('HGET', RQ_JOB .. id, 'pv')
-if by then o.detail = 'preempted by ' .. by end
+if by then o.detail = 'preempted by ' .. by
+elseif job.wn == 'preempt' then o.detail = string.gsub(o.detail, '^preempted', 'its slot was drained') end
 leave(job)
 redis.call('HSET', RQ_JOB .. id, unpack(outcome_fields(job, o, attempt, now, ARGV[6], ARGV[7])))
 if unwanted(job) then
