@@ -218,6 +218,11 @@ def fetch_stage(into: Path) -> Path:
     return into / ".exs-fetch"
 
 
+def exported(directory: str, name: str) -> str:
+    """The file of an experiment in a directory of such files."""
+    return os.path.join(directory, f"{name}.jsonl")
+
+
 def state_home(env: Mapping[str, str] | None = None, state_dir: str = "") -> Path:
     """Root of what exs keeps on this machine: `EXS_STATE_DIR`, else `$XDG_STATE_HOME`, else `~/.local/state`."""
     env = os.environ if env is None else env

@@ -11,9 +11,10 @@ import click
 from exs.cli.output import forms, show
 from exs.cli.selectors import EVERY, Statuses, experiment_or_none, status_option
 from exs.cli.session import note_strangers, open_store
+from exs.cli.sources import is_file
 from exs.cli.watchoption import WatchCommand
 from exs.model import JobState
-from exs.rows import JobRow
+from exs.rows import ExperimentRow, JobRow
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -145,15 +146,22 @@ class Look:
 
 def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
     """Print the jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
-    show(jobs(open_store(), name, look), form)
+    show(filed(name, look) if is_file(name) else jobs(open_store(), name, look), form)
+
+
+def filed(path: str, look: Look) -> Listing:
+    """The jobs of an experiment that `exs export` or `exs archive --to` wrote. Raises NotFound, BrokenRecord."""
+    from exs.reader import archivefile
+
+    archive = archivefile.read(path)
+    rows = [row for row in archive.jobs() if look.states.names(row)]
+    return _arranged(archive.experiment, rows, look, archive.written_at)
 
 
 def jobs(store: Store, name: str, look: Look) -> Listing:
     """The jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
-    from exs.cli.fields import add_series, fields_of
+    from exs.cli.fields import add_series
     from exs.store.waits import Waits
-    from exs.view.fields import Paragraphs
-    from exs.view.jobs import JobTable
 
     experiment = experiment_or_none(store, name)
     if experiment is None:
@@ -167,7 +175,14 @@ def jobs(store: Store, name: str, look: Look) -> Listing:
             Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
         store.note_pace([experiment])
     add_series(store, rows, (*look.fields, *look.chosen))
-    now = store.now()
+    return _arranged(experiment, rows, look, store.now())
+
+
+def _arranged(experiment: ExperimentRow, rows: list[JobRow], look: Look, now: float) -> Listing:
+    from exs.cli.fields import fields_of
+    from exs.view.fields import Paragraphs
+    from exs.view.jobs import JobTable
+
     rows = _sorted(rows, fields_of(rows, look.fields, "cannot sort by", now), look.decreasing)
     chosen = fields_of(rows, look.chosen, "cannot show", now)
     table = JobTable(experiment, rows, now, look.everything, chosen)
@@ -178,7 +193,7 @@ def _listings(store: Store, wanted: Sequence[str], look: Look, archived: bool) -
     """What `exs list` shows, as it is now."""
     if not wanted:
         return [experiments(store, None if look.everything else RECENT, archived or look.everything)]
-    return [jobs(store, name, look) for name in wanted]
+    return [filed(name, look) if is_file(name) else jobs(store, name, look) for name in wanted]
 
 
 def _sorted(rows: list[JobRow], fields: Sequence[Field], decreasing: bool) -> list[JobRow]:

@@ -34,6 +34,8 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "logs": ("logs", "What a job printed, from whatever machine (-f follows)."),
         "results": ("results", "Runs that a query finds, the best of them, groups in numbers."),
         "fetch": ("fetch", "Bring run directories from their nodes to this machine."),
+        "compare": ("compare", "In what two jobs, experiments or run directories differ."),
+        "export": ("export", "Write an experiment to a file that results and list read."),
         "why": ("why", "Why a job waits, what each slot says to it, when it starts."),
         "workers": ("workers", "Who works, on which GPUs, on what."),
         "wait": ("wait", "Wait until all is done; exit code 1 if something failed."),

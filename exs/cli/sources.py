@@ -12,9 +12,18 @@ if TYPE_CHECKING:
     from exs.api.reader import Reader
 
 
+#: How files of `exs export` end.
+_ENDINGS = (".jsonl", ".jsonl.gz")
+
+
 def is_path(word: str) -> bool:
     """Whether a word can be no experiment: it has a slash, is a dot name, or ends as files of `exs export` do."""
-    return os.sep in word or word in (".", "..") or word.endswith((".jsonl", ".jsonl.gz"))
+    return os.sep in word or word in (".", "..") or word.endswith(_ENDINGS)
+
+
+def is_file(word: str) -> bool:
+    """Whether a word that may also be NAME/17 is a file of `exs export`."""
+    return word.endswith(_ENDINGS) or (os.sep in word and os.path.isfile(word))
 
 
 def reader_of(words: tuple[str, ...]) -> Reader:

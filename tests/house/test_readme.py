@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from exs.settings import Limits
 from exs.sweep.load import load_file
 from exs.sweep.model import Options
@@ -31,6 +33,7 @@ def exs_on_path(folder: Path) -> str:
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
+@pytest.mark.timeout(400)  # sixty commands, on a machine that may do other things
 def test_every_command_works(tmp_path: Path) -> None:
     work = shutil.copytree(ROOT / "deploy" / "examples" / "two-moons", tmp_path / "work")
     env = {name: value for name, value in os.environ.items() if not name.startswith("EXS_")}
@@ -45,7 +48,7 @@ def test_every_command_works(tmp_path: Path) -> None:
     # Whoever runs these tests beside us on this machine takes the README's port, too.
     commands = commands.replace("127.0.0.1:16379", f"127.0.0.1:{free_port()}")
     script = f"set -euxo pipefail\ntrap 'unset EXS_REDIS_URL; exs worker stop --now; exs server stop' EXIT\n{commands}"
-    done = subprocess.run(["bash", "-c", script], cwd=work, env=env, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(["bash", "-c", script], cwd=work, env=env, capture_output=True, text=True, timeout=350)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "plan for two-moons: +12 new" in done.stdout
     assert "highest accuracy" in done.stdout
