@@ -41,7 +41,7 @@ def in_slot_process(body: Callable[..., Any], *args: Any) -> Any:
     return value
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """Poll until `condition` is true; returns its value. Raises AssertionError, naming `what`, at the deadline."""
     deadline = time.monotonic() + seconds
     pause = 0.002

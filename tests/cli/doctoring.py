@@ -27,7 +27,7 @@ def doctor(shell: Exs, *words: str, code: int = 0) -> str:
 
     def look() -> tuple[int, str, str] | None:
         process = shell.start("doctor", *words)
-        out, err = (text.decode() for text in process.communicate(timeout=60))
+        out, err = (text.decode() for text in process.communicate(timeout=120))
         foreign = [line for line in out.splitlines() if "left processes behind" in line and OURS not in line]
         return None if foreign else (process.returncode, out, err)
 
@@ -49,6 +49,6 @@ def bad(shell: Exs, code: int) -> list[tuple[str, str, list[str]]]:
 def typed(shell: Exs, *lines: str) -> str:
     """What a user sees who pastes these lines into a shell."""
     script = "set -e\n" + "\n".join(lines)
-    done = subprocess.run(["bash", "-c", script], env=shell.env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["bash", "-c", script], env=shell.env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 S = JobState
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """The first true value of `condition`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -71,7 +71,7 @@ class Exs:
     def both(self, *words: str, code: int = 0, **more: Any) -> tuple[str, str]:
         """Standard output and standard error."""
         process = self.start(*words, **more)
-        out, err = (text.decode() for text in process.communicate(timeout=60))
+        out, err = (text.decode() for text in process.communicate(timeout=120))
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         assert "Traceback" not in err
         return out, err

@@ -94,7 +94,7 @@ class Terminal:
         self._sizes.append((len(self._printed), columns, rows))
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Until `condition` holds of what has been printed."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -127,14 +127,14 @@ class Terminal:
             window.feed(self._printed[start:end].decode(errors="replace"))
         return window
 
-    def wait_for(self, text: str, seconds: float = 20) -> None:
+    def wait_for(self, text: str, seconds: float = 60) -> None:
         """Until `text` has been printed since the last call."""
         deadline = time.monotonic() + seconds
         start = len(self._printed)
         while text not in _COLOUR.sub("", self._printed[start:].decode(errors="replace")):
             assert time.monotonic() < deadline and self._read(0.1), f"no {text!r} in:\n{self.screen()}"
 
-    def press_until(self, keys: str, text: str, seconds: float = 20) -> None:
+    def press_until(self, keys: str, text: str, seconds: float = 60) -> None:
         """Press twice a second, as a person does, until `text` has been printed."""
         deadline, pressed = time.monotonic() + seconds, 0.0
         while text not in self.screen():
@@ -145,7 +145,7 @@ class Terminal:
                 pressed = now
             self._read(0.1)
 
-    def end(self, seconds: float = 20) -> int:
+    def end(self, seconds: float = 60) -> int:
         """The exit code."""
         deadline = time.monotonic() + seconds
         while self._read(0.1):

@@ -88,7 +88,7 @@ class Fleet:
     def both(self, *words: str, code: int = 0, **env: str) -> tuple[bytes, str]:
         """Standard output and standard error of a command that is expected to end with `code`."""
         process = self.command(*words, **env)
-        out, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=120)
         text = said.decode(errors="replace")
         assert "Traceback" not in text, text
         assert process.returncode == code, f"exit code {process.returncode}\n{out!r}\n{text}"
@@ -156,7 +156,7 @@ class Fleet:
         """One job, with its earlier attempts."""
         return self.store.job(job)
 
-    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
         """Until `condition` is true; at the deadline everything that is known is said."""
         try:
             return wait_until(condition, what, seconds)
@@ -181,7 +181,7 @@ class Fleet:
         """Until the witness has so many events of that kind."""
         self.wait(lambda: len(self.witness.seen(event)) >= count, f"{count} x {event}")
 
-    def wait_state(self, job: str, *states: JobState, seconds: float = 20) -> JobRow:
+    def wait_state(self, job: str, *states: JobState, seconds: float = 60) -> JobRow:
         """Until the job is in one of these states."""
 
         def there() -> JobRow | None:
@@ -192,7 +192,7 @@ class Fleet:
         assert isinstance(row, JobRow)
         return row
 
-    def wait_all(self, name: str = "work", seconds: float = 30) -> list[JobRow]:
+    def wait_all(self, name: str = "work", seconds: float = 90) -> list[JobRow]:
         """Until every job is over."""
         self.wait(lambda: all(row.state in FINAL for row in self.rows(name)), f"the end of {name}", seconds)
         return self.rows(name)

@@ -128,7 +128,7 @@ class Node:
         """What the agent and its slots said."""
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, words: str, seconds: float = 20) -> None:
+    def wait_for(self, words: str, seconds: float = 60) -> None:
         """Until the log has these words."""
         wait_until(lambda: words in self.text() or None, f"{words!r} in the log of {self.name}", seconds)
 

@@ -18,7 +18,7 @@ from exs.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Poll until `condition` holds; fail naming `what` at the deadline."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -24,7 +24,7 @@ CRASHED = Outcome(JobState.CRASHED, Failure.ERROR, "exit code 3", exit_code=3, t
 CANCELED = Outcome(JobState.CANCELED, detail="canceled")
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Poll until `condition` holds; fail naming `what` at the deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
