@@ -83,6 +83,22 @@ class TestWhoIsStopped:
         assert (row.state, row.lost, row.history[0].failure) == (S.QUEUED, 0, "lost")
         assert lab.store.audit() == []
 
+    def test_a_node_that_dies_has_the_pool_looked_at_once(self, lab: Lab) -> None:
+        lab.push(*range(20), name="urgent", priority=1)
+        slots = fleet(lab, 10)
+        lab.push(*range(4), name="late")
+        others = [lab.slot(f"o{n}", node="o") for n in range(4)]
+        lab.store.pause_experiment("urgent", "ann")
+        for slot in others:
+            slot.must_claim()
+        lab.store.activate_experiment("urgent")
+        assert {slot.renew()[1] for slot in others} == {"preempt"}
+        lab.client.config_resetstat()
+        assert lab.store.slot_dead([slot.offer.slot for slot in slots], "power failure") == 10
+        looks = lab.client.info("commandstats")["cmdstat_zrevrangebyscore"]["calls"]
+        assert looks == 1
+        assert lab.store.audit() == []
+
     def test_a_slot_that_leaves_after_its_job_is_of_no_use(self, lab: Lab) -> None:
         lab.push(*range(2), name="late")
         first, second = fleet(lab, 2)

@@ -49,6 +49,7 @@ local function end_lost()
       if lost >= limit then break end
     end
   end
+  relieve_pressed()
   return lost
 end
 

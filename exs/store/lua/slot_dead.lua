@@ -30,4 +30,5 @@ for _, one in ipairs(held) do
     n = n + 1
   end
 end
+relieve_pressed()
 return n

@@ -43,8 +43,7 @@ local function rewrite(job, e)
   take_point(job, e.pt)
   remember(job)
   keep_directories(job)
-  redis.call('HDEL', key, 'rt', 'ls', 'ck', 'pg', 'ss', 'mt', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'gm', 'gu', 'lx', 'dr', 'lg', 'exc_info', 'description', 'pg',
-    'ss', 'mt')
+  redis.call('HDEL', key, 'rt', 'ls', 'ck', 'pg', 'ss', 'mt', 'fc', 'fd', 'xc', 'sg', 'tl', 'rs', 'rm', 'gm', 'gu', 'lx', 'dr', 'lg', 'exc_info', 'description')
   redis.call('HSET', key, 'nm', e.nm, 'pr', e.pr, 'pt', e.pt, 'sp', e.sp)
   if job.an > 0 then redis.call('HSET', key, 'fo', 1) end
 end

@@ -4,6 +4,7 @@
 -- One that was to be paused, to make room or to run anew is where it was to go, and the loss is not counted: it was asked to stop.
 -- `failure`: lost, or gpu when a GPU of its slot failed. What the sweep says of it (`on_lost`, `on_gpu`, `on_poison`) goes
 -- before the budget: fail, pause, or how often it may be lost so and run again.
+-- Who has lost all that there is to lose calls `relieve_pressed`: a node may lose a hundred jobs at once.
 local function lose(job, why, now, budget, wait, longest, failure)
   failure = failure or 'lost'
   leave(job)
@@ -38,6 +39,6 @@ local function lose(job, why, now, budget, wait, longest, failure)
   if rule == 'pause' then
     pause_experiment(job.exp, 'on_failure of ' .. f[6] .. ': job ' .. job.exp .. '/' .. job.ix .. ': ' .. why, now)
   else
-    sync(job.exp)
+    refresh(job.exp)
   end
 end
