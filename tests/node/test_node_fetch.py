@@ -96,11 +96,12 @@ def test_what_was_broken_on_the_way_is_noticed(fleet: Fleet) -> None:
     fleet.node("a")
     (job,) = push(fleet, jobs=1, size=64_000)
     row = fleet.wait_state(job, S.DONE)
-    model = Path(row.directory) / "model.bin"
+    first = min(path for path in made(row.directory))  # fetched first: another file's part would be thrown away
+    facts = (Path(row.directory) / first).stat()
     stage = fleet.home / "here" / ".exs-fetch" / job
     stage.mkdir(parents=True)
-    (stage / "part").write_bytes(b"wrong" * 1000)
-    (stage / "part.json").write_text(json.dumps(["model.bin", model.stat().st_size, model.stat().st_mtime_ns]))
+    (stage / "part").write_bytes(b"?")
+    (stage / "part.json").write_text(json.dumps([first, facts.st_size, facts.st_mtime_ns]))
     fleet.exs("fetch", job, "here")
     assert contents(fleet.home / "here" / row.name) == made(row.directory)
 
