@@ -115,7 +115,7 @@ def averaging(buckets: Sequence[Sequence[Sample]]) -> str:
     sizes = sorted(len(bucket) for bucket in buckets)
     if not sizes or sizes[-1] == 1:
         return "Each is one job (n = 1)."
-    over = varying(buckets)
+    over = varying([bucket for bucket in buckets if len(bucket) > 1])
     names = ", ".join(safe(name) for name in over[:4]) + (", ..." if len(over) > 4 else "")
     what = f" over {names}" if names else ""
     n = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"

@@ -12,6 +12,9 @@ from exs.view.plots.samples import Sample, Wish
 from exs.view.plots.scale import number_axis, word
 from exs.view.text import safe
 
+#: More lines are one black patch, and take minutes to draw.
+_LINES = 1000
+
 
 def parallel(samples: Sequence[Sample], wish: Wish) -> Parallel:
     """The parallel plot of `wish.x` and `wish.y`. Raises InputError where there is nothing to draw."""
@@ -29,7 +32,9 @@ def parallel(samples: Sequence[Sample], wish: Wish) -> Parallel:
     for at, sample in enumerate(kept):
         key = of[at], tuple(column[at] for column in columns), at if wish.raw else -1
         buckets.setdefault(key, []).append(sample)
-    lines = [_line(bucket, group, places, wish) for (group, places, _), bucket in buckets.items()]
+    every = -(-len(buckets) // _LINES)
+    shown = list(buckets.items())[::every]
+    lines = [_line(bucket, group, places, wish) for (group, places, _), bucket in shown]
     ends = [line.values[-1] for line in lines]
     refuse_low(ends, wish.y, "y", bool(wish.log_y))
     axes.append(number_axis(safe(wish.y), ends, bool(wish.log_y)))
@@ -41,6 +46,7 @@ def parallel(samples: Sequence[Sample], wish: Wish) -> Parallel:
         if logs
         else "",
         shared,
+        f"{len(shown)} of {len(buckets)} lines, evenly chosen." if every > 1 else "",
         f"{wish.meaning}." if wish.meaning else "",
     ]
     title = f"{safe(wish.experiment)}: {safe(wish.y)} by {len(wish.x)} parameters"

@@ -117,8 +117,10 @@ def _means(axes: Any, plot: Chart, group: Group, number: int, many: bool) -> Non
     if plot.band:
         axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
     else:
-        axes.vlines(x, low, high, color=colour, linewidth=1.2)
-        capped = [(at, end) for at, *ends in zip(x, low, high, strict=True) if ends[0] < ends[1] for end in ends]
+        bars = [bar for bar in zip(x, low, high, strict=True) if bar[1] < bar[2]]
+        if bars:
+            axes.vlines(*zip(*bars, strict=True), color=colour, linewidth=1.2)
+        capped = [(at, end) for at, *both in bars for end in both]
         axes.plot(*_apart(capped), linestyle="none", marker="_", markersize=6, color=colour)
     if plot.line:
         every = max(1, len(x) // 10)

@@ -21,7 +21,7 @@ _SIGNS = (
     ("*", "magenta", (6, 2)),
     ("#", "cyan", (4, 4)),
     ("@", "yellow", (1, 1)),
-    ("%", "white", (8, 3)),
+    ("%", "bright_red", (8, 3)),
     ("=", "bright_black", (2, 5)),
 )
 _SHADES = " ░▒▓█"
@@ -31,6 +31,8 @@ WIDTH, HEIGHT = 80, 24
 LEAST_WIDTH, LEAST_HEIGHT = 40, 12
 #: Lines that the title, the axes and their names take.
 _AROUND = 6
+#: In the second place of a character that takes two.
+_BEHIND = "\ue000"
 #: What stands in for characters that the encoding of the output has not.
 ASCII = str.maketrans("─│└┤┬╵±…░▒▓█", "-|+||'~~.:%#")
 
@@ -81,12 +83,13 @@ class _Canvas:
 
     def write(self, column: int, row: int, text: str) -> None:
         """Characters from a place on, counted from the lower left."""
-        for number, sign in enumerate(text):
+        signs = [part for sign in text for part in (sign, *([_BEHIND] * (width(sign) - 1)))]
+        for number, sign in enumerate(signs):
             if 0 <= column + number < self.columns:
                 place = (column + number + 0.5) / self.columns, (row + 0.5) / self.rows
                 self._canvas.point(*place, marker=sign)
 
-    def join(self, points: Sequence[tuple[float, float]], colour: str, dash: tuple[int, int] = (1, 0)) -> None:
+    def join(self, points: Sequence[tuple[float, float]], colour: str = "", dash: tuple[int, int] = (1, 0)) -> None:
         """A line through points, drawn as `dash` says."""
         drawn, left = dash
         count = 0
@@ -100,13 +103,16 @@ class _Canvas:
 
     def lines(self) -> list[str]:
         """From the top; where nothing was drawn there are spaces."""
-        return [str(line).replace("\u2800", " ") for line in self._canvas.plot(linesep="\n").split("\n")]
+        return [
+            str(line).replace("\u2800", " ").replace(_BEHIND, "")
+            for line in self._canvas.plot(linesep="\n").split("\n")
+        ]
 
     def _inside(self, place: float, axis: int) -> float:
         return min(max(place, 0.0), 1 - 1 / self._dots[axis])
 
     def _of(self, colour: str) -> str | None:
-        return colour if self._colour else None
+        return colour if self._colour and colour else None
 
 
 def _chart(plot: Chart, screen: Screen, size: Size) -> Iterator[str]:
@@ -224,7 +230,7 @@ def _parallel(plot: Parallel, screen: Screen, size: Size) -> Iterator[str]:
     count = len(plot.axes)
     spots = [0.04 + 0.92 * at / (count - 1) for at in range(count)]
     for spot in spots:
-        canvas.join([(spot, 0.0), (spot, 1.0)], "white")
+        canvas.join([(spot, 0.0), (spot, 1.0)])
     for line in plot.lines:
         _, colour, dash = _SIGNS[line.group % len(_SIGNS)]
         canvas.join(_path(plot, line, spots), colour, dash)
