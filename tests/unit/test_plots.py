@@ -82,9 +82,7 @@ def test_no_line_is_wider_than_the_screen(kind: str) -> None:
     rows = [sample(at, opt=names[at % 3], bs=2**at, loss=1.5**at) for at in range(12)]
     x = ("opt", "bs") if kind in ("heatmap", "parallel") else ("opt",)
     for columns in (40, 60, 80, 120):
-        plot = draw(
-            rows, Wish("nets", ("opt", "bs") if kind in ("heatmap", "parallel") else ("opt",), "loss", "", kind)
-        )
+        plot = draw(rows, Wish("nets", x, "loss", "", kind))
         lines = list(terminal.lines(plot, Screen(columns), terminal.Size(columns, 20)))
         assert max(map(width, lines)) <= columns
         assert any("日" in line for line in lines)
