@@ -5,14 +5,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(redis-server iproute2 faketime strace slurm-wlm)
-if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] && ! dpkg -s "${packages[@]}" >/dev/null 2>&1; then
+install() {
     export DEBIAN_FRONTEND=noninteractive
     # A freshly installed Redis or Slurm must not start a service of its own beside the tests' servers.
     policy=/usr/sbin/policy-rc.d
     [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && trap 'rm -f "$policy"' EXIT; }
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    tools=(redis-server iproute2 faketime strace)
+    dpkg -s "${tools[@]}" >/dev/null 2>&1 || install "${tools[@]}"
+    dpkg -s slurm-wlm >/dev/null 2>&1 || install slurm-wlm || echo "without Slurm: its test is skipped"
 fi
 
 venv=${EXS_TEST_VENV:-.venv-test}
