@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def run_first(sweep: Sweep, plan: SlotPlan) -> int:
     if job is None:
         raise InputError(f"{sweep.source} has no job to debug.")
     settings = session.settings()
-    claim = _claim(sweep, job)
+    claim = claim_of(sweep, job)
     proctree.become_subreaper()
     place = make_place(session.host(), "debug", plan.devices, settings.timing, settings.limits)
     attempt = Attempt(claim, sweep.spec, place)
@@ -47,14 +48,14 @@ def run_first(sweep: Sweep, plan: SlotPlan) -> int:
     tee = Tee(attempt)
     tee.start()
     try:
-        outcome = _interruptible(attempt)
+        outcome = interruptible(attempt)
     finally:
         stat.restore()
         tee.finish()
     return _report(job.name, outcome)
 
 
-def _claim(sweep: Sweep, job: NewJob) -> Claim:
+def claim_of(sweep: Sweep, job: NewJob) -> Claim:
     """What a slot would be given."""
     from exs.store.push import new_id
 
@@ -73,9 +74,14 @@ def _claim(sweep: Sweep, job: NewJob) -> Claim:
     )
 
 
-def _interruptible(attempt: Attempt) -> Outcome:
+def interruptible(
+    attempt: Attempt, begin: Callable[[int], None] = lambda wake: None, end: Callable[[], None] = lambda: None
+) -> Outcome:
     """Run it; Ctrl-C ends it as a cancel would, a second one at once. So do SIGTERM and a terminal that closes: in a
-    session of its own, the job would run on without us."""
+    session of its own, the job would run on without us.
+
+    `begin` hears what to write to behind another `request_stop`, until `end` was called.
+    """
     wake, interrupt = os.pipe()
     presses = 0
 
@@ -89,8 +95,10 @@ def _interruptible(attempt: Attempt) -> Outcome:
     numbers = (signal.SIGINT, signal.SIGTERM, *(() if nohup else (signal.SIGHUP,)))
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
+        begin(interrupt)
         return attempt.run(wake)
     finally:
+        end()
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(wake)

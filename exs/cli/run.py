@@ -15,7 +15,7 @@ import click
 from exs.cli import session
 from exs.cli.push import push
 from exs.cli.sweep_options import Request, SweepCommand, read_sweep, sweep_options
-from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK
+from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK, InputError
 from exs.model import FINAL, JobState, NewJob, Resources
 from exs.sweep.model import Sweep
 from exs.view.counts import counted
@@ -39,6 +39,9 @@ _NAMED = 8
 @click.option("--per-gpu", default=1, metavar="N", help="N slots on each GPU of --gpus.")
 @click.option("--cpus", type=int, metavar="N", help="N slots without a GPU.")
 @click.option("-d", "--debug", is_flag=True, help="Run the first job alone, here, and show what it prints.")
+@click.option("--test", is_flag=True, help="Test the first job (or --sample 1) here, stage by stage, without a queue.")
+@click.option("--local", is_flag=True, help="With --test, as Determined spells it; exs run is local in any case.")
+@click.option("--test-time", default="60s", metavar="60s", help="With --test: ask it to stop when it runs longer.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
 @click.option("--insecure", is_flag=True, help="Use a Redis that anybody on the network can write to.")
 @click.option("--json", "as_json", is_flag=True, help="End with the jobs as JSON; all remarks go to standard error.")
@@ -51,6 +54,9 @@ def command(
     per_gpu: int,
     cpus: int | None,
     debug: bool,
+    test: bool,
+    local: bool,
+    test_time: str,
     into: bool,
     insecure: bool,
     as_json: bool,
@@ -60,8 +66,13 @@ def command(
     What is done already is kept, what crashed or was canceled runs again. Ends with the table of results;
     exit code 1 if a job crashed. Ctrl-C asks once, then stops; the same command goes on later.
     """
-    from exs_worker import local, serve
+    from exs_worker import local as here
+    from exs_worker import serve
 
+    if (local or test_time != "60s") and not test:
+        raise InputError(f"{'--local' if local else '--test-time'} goes with --test.", "Add it, or leave both out.")
+    if debug and test:
+        raise InputError("-d and --test contradict each other.", "Leave one of them out.")
     sweep = read_sweep(request)
     plans = _plans(sweep, gpus, slots, per_gpu, cpus)
     for line in sweep.notes:
@@ -72,8 +83,13 @@ def command(
 
         _keep_copy(sweep, request)
         context.exit(run_first(sweep, plans[0]))
+    if test:
+        from exs.cli.localtest import run_test
+        from exs.sweep.units import duration
+
+        context.exit(run_test(sweep, plans[0], duration(test_time, "--test-time")))
     needs = dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT))
-    local.check(plans, needs, sweep.pool, session.host())
+    here.check(plans, needs, sweep.pool, session.host())
     store = session.open_store()
     serve.refuse_unsafe_redis(store, insecure)
     form = "json" if as_json else None

@@ -1,0 +1,124 @@
+"""exs run --local --test: what a queue asks of a job is tried here, stage by stage, without a queue."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.lab import Exs
+
+TRAINS = """\
+import os, sys, time
+from exs import job
+
+latest = job.latest_checkpoint()
+print("begins", "anew" if latest is None else "from a checkpoint", flush=True)
+for step in range(3 if os.environ.get("EXS_TEST_MODE") == "1" and latest is None else 100_000):
+    job.report(step=step, loss=1 / (step + 1))
+    if step == 2:
+        with job.checkpoint(step=step) as folder:
+            (folder / "weights").write_text("1")
+    if job.should_stop():
+        break
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def alone(exs: Exs) -> Exs:
+    """No Redis: the test needs none."""
+    exs.env["EXS_REDIS_URL"] = "redis://127.0.0.1:1"
+    return exs
+
+
+def stages(exs: Exs, sweep: str, *options: str, code: int = 0) -> tuple[dict[str, str], str]:
+    """What was found of each stage, and all that was printed."""
+    (exs.cwd / "s.yaml").write_text(sweep)
+    out, _ = exs.both("run", "--local", "--test", "--cpus", "1", *options, "s.yaml", code=code)
+    found = re.findall(r"^  (ok|FAIL|-) +(\S.*?)  +", out, re.MULTILINE)
+    return {stage: word for word, stage in found}, out
+
+
+def scratch(out: str) -> Path:
+    match = re.search(r"in (/\S+)$", out.splitlines()[0])
+    assert match
+    return Path(match[1])
+
+
+def test_a_training_script_passes_every_stage_and_leaves_nothing(alone: Exs) -> None:
+    (alone.cwd / "train.py").write_text(TRAINS)
+    found, out = stages(alone, "name: t\ncommand: python3 train.py\nparams: {lr: [0.1, 0.2]}\n")
+    assert found == {
+        "command started": "ok",
+        "output seen": "ok",
+        "metric reported": "ok",
+        "checkpoint written and readable": "ok",
+        "exit code": "ok",
+        "stopped when asked": "ok",
+    }, out
+    assert "it answered (ack)" in out and "at step 2" in out and out.endswith("passed\n")
+    assert not scratch(out).exists()
+    assert sorted(path.name for path in alone.cwd.iterdir()) == ["s.yaml", "train.py"], "run directories were touched"
+
+
+def test_one_that_goes_on_is_asked_to_stop_after_the_time_that_was_said(alone: Exs) -> None:
+    (alone.cwd / "train.py").write_text(TRAINS.replace("3 if", "9999 if"))
+    found, out = stages(alone, "name: t\ncommand: python3 train.py\n", "--test-time", "2s")
+    assert found["exit code"] == "-" and found["stopped when asked"] == "ok"
+    assert "it still ran after 2.0s" in out
+
+
+def test_any_script_will_do(alone: Exs) -> None:
+    found, out = stages(alone, "name: t\ncommand: sh -c 'test $EXS_TEST_MODE = 1 && true'\n")
+    assert found == {
+        "command started": "ok",
+        "output seen": "-",
+        "metric reported": "-",
+        "checkpoint written": "-",
+        "exit code": "ok",
+        "stopped when asked": "-",
+    }, out
+
+
+@pytest.mark.parametrize(
+    ("sweep", "stage", "said"),
+    [
+        ("command: no-such-program\n", "command started", "no such program"),
+        ("command: 'echo the end of it; exit 3'\n", "exit code", "  | the end of it"),
+        ("command: echo x=1\nmetrics: {loss: 'loss=([0-9]+)'}\n", "metric reported", "the pattern of loss"),
+        (
+            "command: \"trap '' TERM; echo up; while :; do sleep 0.05; done\"\ngrace: 0.5s\n",
+            "stopped when asked",
+            "should_stop()",
+        ),
+        (
+            "command: 'echo ''{\"checkpoint\": \"gone\"}'' > $EXS_REPORT'\n",
+            "report readable",
+            "is not in the run directory",
+        ),
+    ],
+)
+def test_what_could_never_work_fails_with_its_reason(alone: Exs, sweep: str, stage: str, said: str) -> None:
+    if "gone" in sweep:
+        sweep = f"command: {json.dumps('echo ' + repr(json.dumps({'checkpoint': 'gone'})) + ' > $EXS_REPORT')}\n"
+    found, out = stages(alone, f"name: t\n{sweep}", "--test-time", "1s", code=1)
+    assert found[stage] == "FAIL", out
+    assert said in out
+    assert scratch(out).is_dir(), "what it left is there to be looked at"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--local",), "--local goes with --test."),
+        (("--test", "-d"), "-d and --test contradict each other."),
+        (("--test-time", "5s"), "--test-time goes with --test."),
+    ],
+)
+def test_what_makes_no_sense_is_refused(alone: Exs, words: tuple[str, ...], said: str) -> None:
+    (alone.cwd / "s.yaml").write_text("name: t\ncommand: 'true'\n")
+    _, err = alone.both("run", *words, "s.yaml", code=2)
+    assert said in err
