@@ -153,11 +153,13 @@ def push_sweep(
     *,
     jobs: Iterator[NewJob] | None = None,
     again: Collection[JobState] = (),
+    paused: str = "",
     on_busy: Callable[[], None] = lambda: None,
 ) -> Pushed:
     """Push a sweep with everything that it says; `jobs` stands for its own. Raises Refused, InputError.
 
-    `again`: final states whose jobs run again. `on_busy` is called when it has to wait for another push of that name.
+    `again`: final states whose jobs run again. `paused`: who keeps them from running, "" for nobody.
+    `on_busy` is called when it has to wait for another push of that name.
     """
     return store.push(
         sweep.name,
@@ -173,6 +175,7 @@ def push_sweep(
         preemptible=sweep.preemptible,
         canary=sweep.canary,
         breaker=sweep.breaker,
+        paused=paused,
         again=again,
         on_busy=on_busy,
     )

@@ -11,8 +11,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,13 @@ from exs.view.text import safe, safe_lines
 from exs.view.when import duration
 
 if TYPE_CHECKING:
+    from exs.api.context import Wish
+    from exs.capsule.pack import Capsule
+    from exs.settings import Settings
     from exs_worker.attempt import Attempt
     from exs_worker.place import Place
     from exs_worker.slotplan import SlotPlan
+    from exs_worker.workshop import Workshop
 
 #: In the environment of the job: it may do one step of everything instead of a thousand.
 MODE = "EXS_TEST_MODE"
@@ -38,8 +43,11 @@ _WARM_UP = 2.0
 _LOOK = 0.02
 
 
-def run_test(sweep: Sweep, plan: SlotPlan, patience: float = PATIENCE) -> int:
-    """Test the first job of `sweep` on `plan`, saying stage by stage what was found; returns the exit code."""
+def run_test(sweep: Sweep, plan: SlotPlan, patience: float = PATIENCE, wish: Wish | None = None) -> int:
+    """Test the first job of `sweep` on `plan`, saying stage by stage what was found; returns the exit code.
+
+    `wish`: the code that it is to run in a copy of, as a node would; None for where it stands.
+    """
     from exs_worker import proctree
     from exs_worker.place import make_place
 
@@ -51,6 +59,13 @@ def run_test(sweep: Sweep, plan: SlotPlan, patience: float = PATIENCE) -> int:
     spec = replace(sweep.spec, output=str(scratch), env={**sweep.spec.env, MODE: "1"})
     proctree.become_subreaper()
     place = make_place(session.host(), "test", plan.devices, settings.timing, settings.limits)
+    if wish is not None:
+        from exs.api.code import packed
+
+        found, capsule = packed(sweep, wish, settings)
+        session.put([f"code: {found.files} files of {safe(found.root)}"])
+        spec = replace(spec, capsule=capsule.name)
+        place = replace(place, workshop=cache(lambda: _workshop(capsule, scratch, settings)))
     test = _Test(claim_of(sweep, job), spec, place)
     session.put([f"test {safe(job.name)} of {safe(sweep.name)}, in {scratch}"])
     try:
@@ -63,6 +78,31 @@ def run_test(sweep: Sweep, plan: SlotPlan, patience: float = PATIENCE) -> int:
     else:
         shutil.rmtree(scratch, ignore_errors=True)
     return code
+
+
+def _workshop(capsule: Capsule, scratch: Path, settings: Settings) -> Workshop:
+    from exs.paths import StateDir
+    from exs_worker.workshop import Workshop
+
+    return Workshop(StateDir(scratch / "state"), _JustPacked(capsule), settings.limits.capsule_cache, 0.1)
+
+
+class _JustPacked:
+    """A capsule that nobody has sent anywhere, for who unpacks it."""
+
+    def __init__(self, capsule: Capsule) -> None:
+        self._capsule = capsule
+
+    def capsule(self, name: str) -> bytes:
+        """Its manifest."""
+        return self._capsule.manifest.text().encode()
+
+    def chunks(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """These chunks, compressed."""
+        from exs.capsule.chunks import compressed
+
+        for name in names:
+            yield name, compressed(self._capsule.chunks[name])
 
 
 @dataclass

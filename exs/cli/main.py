@@ -50,6 +50,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Steer": {
         "update": ("update", "Priority, place, pool or slots of an experiment."),
         "update-batch": ("update_batch", "Several such changes at once, or none."),
+        "experiment": ("experiment", "In Determined's words: experiment create CONFIG CONTEXT_DIR."),
         "job": ("job", "The queue in Determined's words: job list, job update."),
         "pause": ("pause", "Keep experiments or jobs off the GPUs; they keep their places."),
         "activate": ("activate", "Let paused ones run again, from where they were."),

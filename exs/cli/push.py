@@ -14,7 +14,7 @@ from exs.api.context import Wish, wanted
 from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
 from exs.cli.fit import Needs
 from exs.cli.output import forms, show, show_json
-from exs.cli.session import check_pool, note, open_store, out_screen, put, settings
+from exs.cli.session import check_pool, note, open_store, out_screen, put, settings, user
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--canary", type=click.IntRange(min=0), metavar="N", help="N jobs run first; the others when these are done."
 )
+@click.option("--paused", "keep", is_flag=True, help="Queue it paused: nothing runs before exs activate.")
 @click.option("--strict", is_flag=True, help="Refuse what no slot that is there could ever run.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
 @click.option(
@@ -57,6 +58,7 @@ def command(
     priority: int | None,
     pool: str | None,
     canary: int | None,
+    keep: bool,
     strict: bool,
     into: bool,
     status: str | None,
@@ -74,6 +76,8 @@ def command(
     wish = _wish(context, no_context, includes)
     pairs, results = given_pairs(), given_pairs("-r")
     if pairs is not None:
+        if keep:
+            raise InputError("--paused goes with a sweep.", "exs pause NAME keeps an experiment off the slots.")
         if wish != Wish():
             raise InputError("-p adds a job that runs the code pushed last; it takes no code of its own.")
         if request.file is None:
@@ -104,8 +108,8 @@ def command(
             needs.refuse_unfit(store, sweep.name, pool)
             needs = Needs()
         if wanted(wish, store.url, settings()):
-            sweep = _send(store, sweep, wish)
-        pushed = push(store, sweep, request, into=into, jobs=needs.noted(sweep.jobs()))
+            sweep = send_code(store, sweep, wish)
+        pushed = push(store, sweep, request, into=into, jobs=needs.noted(sweep.jobs()), paused=keep)
         serving = None if into else sweep.pool
         for line in sweep.notes:
             note(line)
@@ -135,7 +139,7 @@ def _wish(context: str | None, no_context: bool, includes: Sequence[str]) -> Wis
     return Wish(context or "", no_context, includes)
 
 
-def _send(store: Store, sweep: Sweep, wish: Wish) -> Sweep:
+def send_code(store: Store, sweep: Sweep, wish: Wish) -> Sweep:
     """The sweep with its code, which is in the queue then; says what was sent."""
     from exs.api.code import send
 
@@ -171,6 +175,7 @@ def push(
     into: bool = False,
     again: Sequence[JobState] = (),
     jobs: Iterator[NewJob] | None = None,
+    paused: bool = False,
 ) -> Pushed:
     """Push `sweep` as this user from this machine; `jobs` stands for its own. Raises Refused, InputError.
 
@@ -182,6 +187,7 @@ def push(
         origin_of(sweep, into),
         jobs=jobs,
         again=(*again, JobState.DONE, JobState.PRUNED) if request.force else tuple(again),
+        paused=f"{user()}: pushed with --paused" if paused else "",
         on_busy=lambda: note(f"another push of {sweep.name} is under way or was broken off; waiting for it"),
     )
     return compared(pushed, sweep, request)

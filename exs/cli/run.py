@@ -74,7 +74,7 @@ def command(
     if debug and test:
         raise InputError("-d and --test contradict each other.", "Leave one of them out.")
     sweep = read_sweep(request)
-    plans = _plans(sweep, gpus, slots, per_gpu, cpus)
+    plans = plans_for(sweep, gpus, slots, per_gpu, cpus)
     for line in sweep.notes:
         if line not in sweep.when_pushed:
             session.note(line)
@@ -107,7 +107,7 @@ def command(
     context.exit(code)
 
 
-def _plans(sweep: Sweep, gpus: str | None, slots: Sequence[str], per_gpu: int, cpus: int | None) -> list[SlotPlan]:
+def plans_for(sweep: Sweep, gpus: str | None, slots: Sequence[str], per_gpu: int, cpus: int | None) -> list[SlotPlan]:
     """The slots that the options ask for, else the file, else all GPUs or cores; says which GPUs are unchecked."""
     from exs_worker import local
     from exs_worker.devices import discover

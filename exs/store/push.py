@@ -113,6 +113,7 @@ class Producers(Base):
         preemptible: bool = True,
         canary: int = 0,
         breaker: bool = True,
+        paused: str = "",
         kind: str = "run",
         again: Collection[JobState] = (),
         add: bool = False,
@@ -124,6 +125,7 @@ class Producers(Base):
         running whoever else waits.
         `add`: the experiment is there and keeps its pool, priority, retries and limits.
         `canary`: so many of them must succeed before others run. `breaker`: False lets them fail alike for ever.
+        `paused`: who or what keeps slots from taking any of them, from the first moment on; "" for nobody.
         `on_busy` is called once when it has to wait for another push of NAME, under way or broken off.
         `again`: final states whose points are queued again once the rest is in (--force: DONE and PRUNED).
         Safe to repeat: a second push of the same points finds them. Raises Refused when NAME belongs to another
@@ -137,7 +139,8 @@ class Producers(Base):
             "spec": spec_text, "lock": STAGE_LOCK, "collect": {state.value: True for state in again} or {"": True},
             "add": add or None, "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
             "weight": f"{weight:.15g}" if weight is not None else None, "preemptible": None if preemptible else 0,
-            "canary": canary or None, "breaker": None if breaker else 0, **_losses(spec),
+            "canary": canary or None, "breaker": None if breaker else 0,
+            "paused": records.plain(paused) or None, **_losses(spec),
         }  # fmt: skip
         meta = {key: value for key, value in meta.items() if value is not None}
         tally = _Tally()

@@ -67,6 +67,7 @@ local function commit(m, place, now)
     redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
     redis.call('HSET', key, 'spec', m.spec_digest)
   end
+  if m.paused then redis.call('HSET', key, 'paused', 1, 'paused_by', m.paused, 'paused_at', now) end
   publish(m.name, place)
   redis.call('DEL', STAGE .. m.name)
   redis.call('ZREM', STAGES, m.name)
