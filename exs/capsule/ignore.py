@@ -68,8 +68,8 @@ def verdict(text: str, where: str) -> Verdict:
 
 
 def not_code(names: Collection[str]) -> bool:
-    """True for a directory with these entries that is a virtual environment or the run directory of a job."""
-    if "pyvenv.cfg" in names or "conda-meta" in names:
+    """True for a directory with these entries that is a virtual environment, a run directory, or `logs/` of runs."""
+    if "pyvenv.cfg" in names or "conda-meta" in names or ".last_id" in names:
         return True
     ran = "stat.json" in names or any(name.startswith((".exs-report.", "log.")) for name in names)
     return "param.json" in names and ran

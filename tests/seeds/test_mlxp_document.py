@@ -159,6 +159,22 @@ def test_a_word_with_shell_syntax_is_one_word_of_the_job(queued: Project, exs: E
     assert not (queued.root / "hacked").exists()
 
 
+def test_where_the_code_travels_the_runs_stay(queued: Project, exs: Exs, store: Store) -> None:
+    queued.script(FLAKY)
+    queued.file("7").mkdir(parents=True)
+    queued.file(".last_id").write_text("7\n")
+    queued.env["EXS_CAPSULE"] = "always"
+    out, err = queued.both("--push", "--name", "far", "seed=1,2")
+    assert "+2 new" in out and "code: 2 files" in err, "main.py and config.yaml, no logs"
+    worker = ("worker", "--cpus", "1", "--idle-exit", "0.2s")
+    exs.start(*worker).communicate(timeout=60)
+    exs("retry", "far")
+    exs.start(*worker).communicate(timeout=60)
+    assert [job.state for job in store.jobs("far")] == [JobState.DONE] * 2
+    runs = sorted(queued.root.glob("output/*/logs/1/metrics/train.json"))
+    assert [len(path.read_text().splitlines()) for path in runs] == [4, 4], "the second attempt went on with the first"
+
+
 FLAKY = """
 import os, signal
 import exs

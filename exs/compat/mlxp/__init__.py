@@ -27,6 +27,7 @@ What differs from MLXP 1.0.5 and its quick start:
 - A run has the status STOPPED where exs asked it to stop and it saved what it had.
 - `ctx.info.status` and `ctx.mlxp.logger` are one level higher than MLXP has them, where its documents say they are.
 - `mlxp.` settings need no `+`; unknown ones are refused, and so are `use_version_manager` and `use_scheduler`.
+- A job that runs in a copy of its code has its runs in its run directory, `<output>/<name>/logs/`.
 - `mlxpsub script.sh` is `exs submit script.sh`.
 - A configuration names only classes that the script has imported (`instantiate`).
 """

@@ -28,6 +28,7 @@ class Push:
     priority: int | None
     force: bool
     into: bool
+    no_context: bool
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ def parse(given: Sequence[str], script: str) -> Arguments:
     queue.add_argument("--priority", type=int, help="1 to 99, lower runs first")
     queue.add_argument("--force", action="store_true", help="run again what succeeded")
     queue.add_argument("--into", action="store_true", help="add to an experiment of another script or user")
+    queue.add_argument("--no-context", action="store_true", help="send no code: the jobs run what is on the nodes")
     given = list(given)
     end = given.index("--") if "--" in given else len(given)  # argparse takes options behind it, too
     found = parser.parse_intermixed_args(given[:end])
-    push = Push(found.name, found.pool, found.priority, found.force, found.into)
-    if not found.push and push != Push(None, None, None, False, False):
-        parser.error("--name, --pool, --priority, --force and --into belong to --push")
+    push = Push(found.name, found.pool, found.priority, found.force, found.into, found.no_context)
+    if not found.push and push != Push(None, None, None, False, False, False):
+        parser.error("--name, --pool, --priority, --force, --into and --no-context belong to --push")
     return Arguments((*found.words, *given[end + 1 :]), found.cfg is not None, push if found.push else None)

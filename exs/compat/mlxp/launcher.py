@@ -171,7 +171,7 @@ class _Launch:
             return Context(ConfigDict(config), ConfigDict(settings), info, None), None  # type: ignore[arg-type]
         where = settings["logger"]
         try:
-            run = Run(where["parent_log_dir"], where["forced_log_id"], self._key(mine))
+            run = Run(_parent(where["parent_log_dir"]), where["forced_log_id"], self._key(mine))
         except OSError as error:
             raise InputError(f"no run can be kept in {where['parent_log_dir']}: {error.strerror or error}.") from None
         try:
@@ -213,13 +213,20 @@ class _Launch:
         """Which call of this job this is, so that its next attempt finds it; "" outside of a job."""
         if not job.id:
             return ""
-        said = repr((self._launched.script, self._launched.task.__qualname__, self._typed(mine)))
+        script = os.path.relpath(self._launched.script or ".")  # a job may run in a copy of its own each time
+        said = repr((script, self._launched.task.__qualname__, self._typed(mine)))
         return f"{job.id}-{blake2b(said.encode(), digest_size=6).hexdigest()}"
 
     @staticmethod
     def _typed(mine: Sequence[Override]) -> list[str]:
         """The overrides of one run as text."""
         return [each.shown if each.prefix == "~" else f"{each.shown}{canonical(each.value)}" for each in mine]
+
+
+def _parent(written: str) -> str:
+    """Where runs are kept: in the run directory of a job that runs in a copy of its code, which is removed after it."""
+    copied = job.id and os.environ.get("EXS_ATTEMPT", "") in Path.cwd().parts
+    return os.path.join(job.output, written) if copied else written
 
 
 def parted(point: Sequence[Override]) -> tuple[list[Override], list[Override]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exs.api import connect
+from exs.api.context import Wish, wanted
 from exs.compat.mlxp.arguments import Push
 from exs.errors import InputError
 from exs.settings import Settings
@@ -20,11 +21,20 @@ from exs.view.screen import screen_of
 def push(words: Sequence[str], how: Push, settings: Settings) -> None:
     """Queue the points, whole or not at all, and say how many are new. Raises ExsError.
 
-    The job of a point is `python main.py` with its overrides as separate words, which no shell reads, in the current
-    directory and with this interpreter.
+    The job of a point is `python main.py` with its overrides as separate words, which no shell reads. It runs in this
+    directory with this interpreter or, where the code travels, in a copy of it with the node's `python3`.
     """
-    sweep = from_words([sys.executable, *program(), *words], Options(name=how.name), settings.limits, Path.cwd())
-    experiment = connect().push(sweep, pool=how.pool, priority=how.priority, force=how.force, into=how.into)
+    queue = connect()
+    wish = Wish(without=how.no_context)
+    travels = wanted(wish, queue.store.url, queue.settings)
+    python = "python3" if travels else sys.executable
+    sweep = from_words([python, *program(), *words], Options(name=how.name), settings.limits, Path.cwd())
+    if travels:
+        from exs.api.code import send
+
+        sweep, sent = send(queue.store, sweep, wish, queue.settings)
+        print(f"exs: {sent.summary}", file=sys.stderr)
+    experiment = queue.push(sweep, pool=how.pool, priority=how.priority, force=how.force, into=how.into)
     assert experiment.pushed is not None
     print(summary("pushed", experiment.pushed, screen_of(sys.stdout, os.environ)))
 
@@ -39,4 +49,5 @@ def program() -> list[str]:
         raise InputError(
             "--push needs a script: jobs cannot run what was typed.", "Put it into a file: python main.py --push"
         )
-    return [sys.argv[0]]
+    path = os.path.relpath(sys.argv[0])
+    return [sys.argv[0] if path.startswith(os.pardir) else path]
