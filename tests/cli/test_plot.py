@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -244,3 +245,20 @@ def test_a_library_that_is_not_installed_is_named_with_what_to_type(exs: Exs, la
         assert f"drawn by {library}, and that cannot be imported: No module named '{library}'." in err
         assert err.endswith("Install it: pip install 'exs[plot]'\n")
     assert exs.json("plot", "nets")["kind"] == "line"
+
+
+def test_run_directories_and_exported_files_are_drawn_too(exs: Exs, lab: Lab) -> None:
+    for at in range(4):
+        folder = exs.cwd / "output" / f"Lr_{at}"
+        (folder / "metrics").mkdir(parents=True)
+        (folder / "param.json").write_text(json.dumps({"lr": 10.0**-at, "_commands": {"train": "true"}}))
+        (folder / "stat.json").write_text(json.dumps({"train": {"code": int(at == 3)}}))
+        (folder / "metrics" / "loss.json").write_text(f'{{"step": 1, "loss": 4}}\n{{"step": 2, "loss": {at}}}\n')
+    plot = exs.json("plot", "./output", "-x", "lr", "-y", "loss.min")
+    assert numbers(plot) == {"": [(0.01, 2.0, 1), (0.1, 1.0, 1), (1.0, 0.0, 1)]}
+    assert plot["caption"][0] == "4 jobs: 3 drawn, 1 failed." and plot["title"] == "output: loss.min by lr"
+    assert "have no steps" in exs.both("plot", "./output", "-x", "step", code=2)[1]
+    sweep(lab)
+    exs("export", "nets", "nets.jsonl")
+    for more in (["-x", "lr", "-y", "acc"], ["-x", "step", "-y", "loss"]):
+        assert numbers(exs.json("plot", "nets.jsonl", *more)) == numbers(exs.json("plot", "nets", *more))
