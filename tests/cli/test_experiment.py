@@ -21,6 +21,7 @@ searcher: {name: grid, metric: loss}
 @pytest.fixture
 def project(exs: Exs) -> Path:
     """A configuration, and a context beside it."""
+    exs.env["TMPDIR"] = str(exs.cwd)  # what a failed local test leaves goes with this test
     context = exs.cwd / "context"
     context.mkdir()
     (context / "model.py").write_text("import helper\nprint('value', helper.VALUE, flush=True)\n")

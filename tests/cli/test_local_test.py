@@ -28,8 +28,9 @@ for step in range(3 if os.environ.get("EXS_TEST_MODE") == "1" and latest is None
 
 
 @pytest.fixture
-def alone(exs: Exs) -> Exs:
-    """No Redis: the test needs none."""
+def alone(exs: Exs, tmp_path_factory: pytest.TempPathFactory) -> Exs:
+    """No Redis: the test needs none. What a failed one leaves goes with this test."""
+    exs.env["TMPDIR"] = str(tmp_path_factory.mktemp("scratch"))
     exs.env["EXS_REDIS_URL"] = "redis://127.0.0.1:1"
     return exs
 
