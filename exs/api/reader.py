@@ -143,11 +143,13 @@ class Reader:
     def _jobs(self, name: str, keys: Sequence[str]) -> Iterator[Run]:
         store = self._store
         assert store is not None
-        parts = {how for _, how in map(split, keys) if how not in ("", "last")}
+        asked = [(key, how) for key, how in map(split, keys) if how not in ("", "last")]
+        parts = {how for _, how in asked}
+        names = {key.removeprefix("metric.") for key, _ in asked}
         for page in store.pages(name):
             told = [row.id for row in page if row.metrics] if parts else []
             if told:
-                _add_series(page, store.metrics(told, points=not parts <= SUMMARY.keys()))
+                _add_series(page, store.metrics(told, points=not parts <= SUMMARY.keys(), names=names))
             for row in page:
                 yield JobRun(row, self._metrics)
 

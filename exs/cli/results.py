@@ -29,6 +29,8 @@ _FORMS = ("table", "csv", "json", "parquet", "markdown")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="The first N rows.")
 @click.option("--diff", is_flag=True, help="The parameters that differ between the runs, with their values.")
 @click.option("-o", "--output", "form", type=click.Choice(_FORMS), default="table", help="Form of the table.")
+@click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
+@click.option("--csv", "as_csv", is_flag=True, help="The same as -o csv.")
 @click.option("--to", "path", metavar="FILE", help="Write it there instead of printing it.")
 @click.option(
     "--with", "examiner", metavar="MODULE:FUNCTION", help="Your function fills columns from the directory of each run."
@@ -47,6 +49,8 @@ def command(
     top: int | None,
     diff: bool,
     form: str,
+    as_json: bool,
+    as_csv: bool,
     path: str | None,
     examiner: str | None,
     workers: int,
@@ -61,6 +65,7 @@ def command(
 
     if highest and not best:
         raise click.UsageError("--max says which value is the best: give --best KEY.")
+    form = _form(form, as_json, as_csv)
     if workers and not examiner:
         raise click.UsageError("--jobs is about --with: give --with MODULE:FUNCTION.")
     descends = bool(best) and str(best).startswith("-")
@@ -73,10 +78,11 @@ def command(
         highest or descends,
         top,
     )
-    if diff and (question.grouped or question.columns or best):
+    if diff and (question.grouped or question.columns or best or top):
         raise click.UsageError("--diff shows parameters: it goes with --query only.")
+    keys = question.keys()  # says what is wrong with the query before anything is looked at
     reader = reader_of(names)
-    runs: Iterable[Run] = reader.runs(question.keys())
+    runs: Iterable[Run] = reader.runs(keys)
     if examiner:
         from exs.cli.examining import examined
 
@@ -87,6 +93,13 @@ def command(
     if len(reader.problems) > 5:
         note(f"... and {len(reader.problems) - 5} more run directories that cannot be read whole.")
     _show(found, _title(names, found, question.grouped), form, path)
+
+
+def _form(form: str, as_json: bool, as_csv: bool) -> str:
+    asked = [name for name, given in (("json", as_json), ("csv", as_csv)) if given]
+    if len(asked) > 1 or (asked and form not in ("table", *asked)):
+        raise click.UsageError("--json, --csv and -o are forms of output: give one of them.")
+    return asked[0] if asked else form
 
 
 def _listed(words: str | None) -> list[str]:

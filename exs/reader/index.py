@@ -67,8 +67,11 @@ def index(root: str, cache: str | None = None, refresh: bool = True) -> Found:
             signature, entry = before
         else:
             found.read += 1
+            start = _signature(folder, suffix, Entry())
             entry = read(folder, suffix)
             signature = _signature(folder, suffix, entry)
+            if start != _signature(folder, suffix, Entry()):
+                signature = []  # it was written meanwhile: what was read may be of before, and is read again next time
         now[key] = (signature, entry)
         if entry.problem:
             found.problems.append(entry.problem)

@@ -84,7 +84,9 @@ class JobSeries:
 
     def values(self, name: str) -> list[Json]:
         """See Series."""
-        metric = self._with_points()[name]
+        metric = self._with_points(name).get(name)
+        if metric is None:
+            return [self._row.metrics[name]]
         return [value for _, value in metric.points] or [metric.last[1]]
 
     def reduced(self, name: str, how: str) -> float | None:
@@ -94,14 +96,15 @@ class JobSeries:
             return number(row.metrics[name])
         if how not in SUMMARY:
             return reduced(self.values(name), how)
-        series = row.series if name in row.series else self._with_points()
-        return number(SUMMARY[how](series[name]))
+        series = row.series if name in row.series else self._with_points(name)
+        return number(SUMMARY[how](series[name])) if name in series else reduced(self.values(name), how)
 
-    def _with_points(self) -> Mapping[str, Metric]:
+    def _with_points(self, name: str) -> Mapping[str, Metric]:
+        there = self._row.series
+        if self._fetch is None or (name in there and there[name].points):
+            return there
         if self._points is None:
-            there = self._row.series
-            whole = there and all(metric.points for metric in there.values())
-            self._points = there if whole or self._fetch is None else self._fetch(self._row.id)
+            self._points = self._fetch(self._row.id)
         return self._points
 
 

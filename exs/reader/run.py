@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from exs.model import Json
@@ -120,13 +121,10 @@ class Run(Mapping[str, Any]):
 
         A key without a prefix is a metric or a part of one, else a result, a parameter, or a word about the run.
         """
-        for prefix, meant in _PREFIXES.items():
-            if key.startswith(prefix):
-                key = meant + key[len(prefix) :]
-        if key.startswith(("config.", "info.", "result.")):
+        flat, key, name, how = _meant(key)
+        if flat:
             return self._of_flat(key)
-        key = key.removeprefix("metric.")
-        found = self._of_metrics(key)
+        found = self._of_metrics(key, name, how)
         for prefix in ("", "result.", "config.", "info."):
             if found is MISSING:
                 found = self._of_flat(prefix + key)
@@ -135,12 +133,23 @@ class Run(Mapping[str, Any]):
     def _of_flat(self, key: str) -> Any:
         return self.flat().get(key, MISSING)
 
-    def _of_metrics(self, key: str) -> Any:
+    def _of_metrics(self, key: str, name: str, how: str) -> Any:
         names = self.metrics
         if key in names:
             return self._series.reduced(key, "last")
-        name, how = split(key)
         return self._series.reduced(name, how) if name and name in names else MISSING
+
+
+@lru_cache(1000)  # a query asks for the same few keys of every run
+def _meant(key: str) -> tuple[bool, str, str, str]:
+    """Whether a key has the prefix of what needs no reading; its full name; the metric and the reducer in it."""
+    for prefix, meant in _PREFIXES.items():
+        if key.startswith(prefix):
+            key = meant + key[len(prefix) :]
+    if key.startswith(("config.", "info.", "result.")):
+        return True, key, "", ""
+    key = key.removeprefix("metric.")
+    return False, key, *split(key)
 
 
 def reduced(values: Sequence[Json], how: str) -> float | None:

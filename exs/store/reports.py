@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 
 from exs.errors import BrokenRecord
@@ -27,20 +27,28 @@ class Reports(Base):
         """
         return Told(records.text(self._call("report", *_args(job, attempt, report))))
 
-    def metrics(self, jobs: Sequence[str], points: bool = True) -> dict[str, dict[str, Metric]]:
-        """Job -> name -> metric, with its points if they are wanted, for jobs that have any; one round trip."""
+    def metrics(
+        self, jobs: Sequence[str], points: bool = True, names: Collection[str] = ()
+    ) -> dict[str, dict[str, Metric]]:
+        """Job -> name -> metric, with its points if they are wanted, for jobs that have any; one round trip.
+
+        `names`: only these, or all.
+        """
         size = _PAGE if points else _PAGE * 20
         pages = [jobs[at : at + size] for at in range(0, len(jobs), size)]
         replies = self._call_many([("metrics", ("1" if points else "", *page)) for page in pages]) if pages else []
         told = (one for reply in replies for one in reply)
-        found = ((job, _metrics(*one)) for job, one in zip(jobs, told, strict=True))
+        wanted = frozenset(name.encode("utf-8", "surrogateescape") for name in names)
+        found = ((job, _metrics(one[0], one[1], wanted)) for job, one in zip(jobs, told, strict=True))
         return {job: metrics for job, metrics in found if metrics}
 
 
-def _metrics(told: Sequence[bytes], points: Sequence[bytes]) -> dict[str, Metric]:
+def _metrics(told: Sequence[bytes], points: Sequence[bytes], wanted: frozenset[bytes]) -> dict[str, Metric]:
     """The metrics of one job from `metrics.lua`; what cannot be read is left out (R12)."""
     found: dict[str, Metric] = {}
     for field, summary, series in zip_longest(told[::2], told[1::2], points, fillvalue=b""):
+        if wanted and field not in wanted:
+            continue
         try:
             if name := records.text(field):
                 found[name] = _metric(name, records.loads(summary, "metric"), series)

@@ -11,7 +11,6 @@ instead, or take CPU seconds or the times that Redis keeps of its own commands.
     list        `exs list -t` of 10,000 and of 100,000 jobs, also with metrics, beside reading the same records in one
                 pipeline
     follow      `exs logs -f` of a job on another node: write to reader, beside tail -f of a local file
-    list        `exs list -t` of 10,000 and of 100,000 jobs, beside reading the same records in one pipeline
     results     a query with groups over 100,000 finished jobs; 10,000 run directories, and again from the cache
     startup     `exs --help` and `exs list` beside `rq info`, in turns
     memory      private memory of a slot; bytes of Redis per queued and per finished job, beside RQ's

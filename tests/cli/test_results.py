@@ -29,7 +29,7 @@ def four(exs: Exs, lab: Lab) -> Exs:
 
 
 def rows(exs: Exs, *words: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(exs("results", *words, "-o", "json"))["rows"]
+    found: list[dict[str, Any]] = exs.json("results", *words)["rows"]
     return found
 
 
@@ -125,6 +125,9 @@ def test_parquet_or_a_sentence(four: Exs, tmp_path: Path) -> None:
         (("-q", "config.lr < 'a'"), "query, character 11: config.lr is the number 0.1 in a run"),
         (("--agg", "average"), "'average' is no aggregate."),
         (("--best", "nothing"), "no run has 'nothing', by which the best is chosen."),
+        (("--json", "--csv"), "--json, --csv and -o are forms of output"),
+        (("--json", "-o", "csv"), "--json, --csv and -o are forms of output"),
+        (("--diff", "--top", "3"), "--diff shows parameters"),
         (("--max",), "--max says which value is the best"),
         (("--top", "0"), "Invalid value for '--top'"),
         (("--group-by", "seed", "--best", "lr", "--columns", "loss"), "--best lr is none of the columns."),
