@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from exs import person
 from exs import settings as settings_
+from exs.api.context import Wish
+from exs.api.environment import with_environment
 from exs.api.experiment import Experiment, states_of
 from exs.errors import InputError
 from exs.model import JobState, Json, NewJob
@@ -67,12 +69,14 @@ class Queue:
         priority: int | None = None,
         into: bool = False,
         force: bool = False,
+        context: str | os.PathLike[str] | None = None,
     ) -> Experiment:
         """Queue a sweep, whole or not at all: the path of a file, a mapping such as a file holds, or a Sweep.
 
         What the experiment has already stays; `force` runs again what succeeded. `name`, `pool` and `priority` stand
-        for the sweep's own. `into` adds to an experiment that came from another file or user. The counts are in
-        `.pushed` of what it returns. Raises InputError, Refused.
+        for the sweep's own. `context`: a directory of code that travels along; each job runs in a copy of it. `into`
+        adds to an experiment that came from another file or user. The counts are in `.pushed` of what it returns.
+        Raises InputError, Refused.
         """
         read = self._read(sweep, name)
         read = replace(read, pool=pool or read.pool, priority=read.priority if priority is None else priority)
@@ -83,6 +87,11 @@ class Queue:
 
             checked_name(pool, self.settings.limits.name_chars, "pool", "name a pool")
         again = (JobState.DONE, JobState.PRUNED) if force else ()
+        read = with_environment(read, (), ())
+        if context is not None:
+            from exs.api.code import send
+
+            read, _ = send(self.store, read, Wish(os.fspath(context)), self.settings)
         pushed = push_sweep(self.store, read, self.origin(read.source, into), again=again)
         return Experiment(self, read.name, replace(pushed, duplicates=read.duplicates))
 

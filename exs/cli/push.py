@@ -11,6 +11,7 @@ import click
 
 from exs.api import push_sweep
 from exs.api.context import Wish, wanted
+from exs.api.environment import with_environment
 from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
 from exs.cli.fit import Needs
 from exs.cli.output import forms, show, show_json
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 @click.argument("context", required=False)
 @click.option("--no-context", is_flag=True, help="Send no code: the jobs run what is on the nodes.")
 @click.option("--include", "includes", multiple=True, metavar="PATH", help="Send this file or directory too.")
+@click.option("--env", "env", multiple=True, metavar="NAME[=VALUE]", help="A variable for the jobs; repeatable.")
+@click.option("--secret", "secrets", multiple=True, metavar="NAME[=VALUE]", help="The same, its value never shown.")
 @click.option(
     "--priority", type=click.IntRange(1, 99), help=f"Lower runs first; {DEFAULT_PRIORITY} if nothing is said."
 )
@@ -55,6 +58,8 @@ def command(
     context: str | None,
     no_context: bool,
     includes: tuple[str, ...],
+    env: tuple[str, ...],
+    secrets: tuple[str, ...],
     priority: int | None,
     pool: str | None,
     canary: int | None,
@@ -78,8 +83,8 @@ def command(
     if pairs is not None:
         if keep:
             raise InputError("--paused goes with a sweep.", "exs pause NAME keeps an experiment off the slots.")
-        if wish != Wish():
-            raise InputError("-p adds a job that runs the code pushed last; it takes no code of its own.")
+        if wish != Wish() or env or secrets:
+            raise InputError("-p adds a job that runs as those pushed last: with their code and environment.")
         if request.file is None:
             raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
         store = open_store()
@@ -97,6 +102,7 @@ def command(
     else:
         sweep = read_sweep(request)
         sweep = replace(sweep, priority=priority or sweep.priority)
+        sweep = with_environment(sweep, env, secrets)
         sweep.canary = sweep.canary if canary is None else canary
         if pool is not None:
             sweep.pool = check_pool(pool, "--pool")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exs.api.environment import with_environment
 from exs.cli import session
 from exs.cli.push import push
 from exs.cli.sweep_options import Request, SweepCommand, read_sweep, sweep_options
@@ -73,7 +74,7 @@ def command(
         raise InputError(f"{'--local' if local else '--test-time'} goes with --test.", "Add it, or leave both out.")
     if debug and test:
         raise InputError("-d and --test contradict each other.", "Leave one of them out.")
-    sweep = read_sweep(request)
+    sweep = with_environment(read_sweep(request), (), ())
     plans = plans_for(sweep, gpus, slots, per_gpu, cpus)
     for line in sweep.notes:
         if line not in sweep.when_pushed:

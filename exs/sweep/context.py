@@ -17,7 +17,8 @@ from exs.sweep.suggest import shorten
 #: Verbs of the command line, now and planned: an experiment of such a name could not be selected.
 _VERBS = (
     "list show logs why queue workers results top plan push run worker drain enable update update-batch pause "
-    "activate cancel kill retry edit rm archive unarchive wait add pull server doctor job experiment help"
+    "activate cancel kill retry edit rm archive unarchive wait add pull server doctor diff cmd checkout job experiment "
+    "help"
 )
 VERBS = frozenset(_VERBS.split())
 #: Bytes that Linux takes in a path (4096), less what a job's files need.

@@ -8,7 +8,12 @@ from exs.command import render, template_of
 from exs.errors import ExsError
 from exs.model import Spec
 from exs.rows import JobRow
-from exs.view.text import masked_all, without_secrets
+from exs.view.text import MASK, masked_all, without_secrets
+
+
+def without_hidden(spec: Spec) -> dict[str, str]:
+    """The variables of a sweep, with the values of its `secrets` masked."""
+    return {name: MASK if name in spec.secrets else value for name, value in spec.env.items()}
 
 
 def typed(row: JobRow, spec: Spec) -> dict[str, str]:

@@ -9,7 +9,7 @@ from exs.model import FINAL, HELD, JobState, Json, Spec
 from exs.rows import ExperimentRow, JobRow, Metric, PastAttempt, RunFiles
 from exs.view import records
 from exs.view.columns import assignments
-from exs.view.commands import templates, typed
+from exs.view.commands import templates, typed, without_hidden
 from exs.view.experiments import active, pace_line, paused
 from exs.view.jobs import LAST_WORDS_ON_PAGE, reason, selector, where
 from exs.view.screen import STATE_STYLE, Screen
@@ -188,9 +188,10 @@ class ExperimentPage:
             if len(self.specs) > 1:
                 yield "spec", f"{safe(digest)}{', of the last push' if digest == row.spec else ''}"
             yield from _templates(spec)
-            yield "run in", safe(spec.cwd)
+            yield "run in", f"a copy of capsule {safe(spec.capsule[:12])}" if spec.capsule else safe(spec.cwd)
+            yield "python", safe(spec.python)
             yield "output", safe(spec.output)
-            yield "env", assignments(spec.env)
+            yield "env", assignments(without_hidden(spec))
             yield "timeout", duration(spec.timeout) if spec.timeout else ""
             yield from _policies(spec)
 
@@ -250,7 +251,9 @@ def _spec(spec: Spec) -> dict[str, Json]:
         "commands": {name: dict(template) for name, template in spec.commands.items()},
         "cwd": spec.cwd,
         "output": spec.output,
-        "env": masked_all(spec.env),
+        "env": masked_all(without_hidden(spec)),
+        "capsule": spec.capsule or None,
+        "python": spec.python or None,
         "timeout": spec.timeout,
         "on_failure": {kind: list(rule) for kind, rule in spec.on_failure.items()},
         "log_policies": [dict(policy) for policy in spec.log_policies],

@@ -108,6 +108,7 @@ MAY = {
         "command",
         "capsule",
         "store",
+        "tools",
     },
     "exs": {"api", "compat", "errors", "reader", "tasks"},  # each with its first use: tests/cli/test_python_api.py
     "__main__": {"cli"},
@@ -132,6 +133,7 @@ STARTERS = {
     "exs/tools/batch/record.py",
     "exs/tools/batch/submit.py",
     "exs/tools/git.py",
+    "exs/tools/uv.py",
     "workers/exs_worker/launch.py",
     "workers/exs_worker/seat.py",
 }

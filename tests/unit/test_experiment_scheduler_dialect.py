@@ -128,8 +128,8 @@ def test_files_are_where_the_job_runs(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("")
     text = "name: a\ntasks:\n- {name: t, cmd: x, files: [a.py]}\n- {name: u, cmd: x, execute_here: true}\n"
     assert load(text, tmp_path).notes == [
-        f"task t: runs in {tmp_path}, where its files are: a.py",
-        f"task u: runs in {tmp_path}, as every job does (execute_here)",
+        f"task t: its files, of {tmp_path}: a.py",
+        f"task u: runs in {tmp_path} or a copy of it, as every job does (execute_here)",
     ]
     assert refused(text.replace("a.py", "b.py"), tmp_path).startswith("hp.yaml:3: 'b.py': no such file in ")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from exs.model import Claim, Failure, JobState, Json, Outcome, Spec
 from exs_worker import control, launch, plainfile
@@ -20,9 +19,6 @@ from exs_worker.prepare import Command, Prepared, prepare
 from exs_worker.report import Report
 from exs_worker.resultsblock import ResultsBlock
 from exs_worker.supervise import Ended, Supervisor
-
-if TYPE_CHECKING:
-    from exs_worker.workshop import Copy
 
 #: Ways to stop an attempt of a job that is to run again, or to be paused.
 PLANNED = ("preempt", "edit", "pause", "requeue")
@@ -73,7 +69,7 @@ class Attempt:
         self._place = place
         self._stops: set[str] = set()
         self._prepared: Prepared | None = None
-        self._copy: Copy | None = None
+        self._code = contextlib.ExitStack()
         self._problem = "the attempt was not prepared."
         self._notes: list[str] = []
         self._hits: dict[int, str] = {}
@@ -111,12 +107,11 @@ class Attempt:
         try:
             prepared = prepare(self.claim, self._spec, self._place)
             self.directory = prepared.directory.files.root
-            if self._spec.capsule and prepared.commands:
+            if (self._spec.capsule or self._spec.python) and prepared.commands:
                 from exs_worker import code
 
-                prepared, self._copy = code.enter(
-                    prepared, self.claim, self._spec, self._place, lambda: bool(self._stops)
-                )
+                entered = code.enter(prepared, self.claim, self._spec, self._place, lambda: bool(self._stops))
+                prepared = self._code.enter_context(entered)
             self._prepared = prepared
         except BAD_JOB as error:
             self._problem = explain(error)
@@ -129,8 +124,7 @@ class Attempt:
         try:
             return self._run_prepared(wake)
         finally:
-            if self._copy is not None:
-                self._copy.drop()
+            self._code.close()
 
     def _run_prepared(self, wake: int) -> Outcome:
         began = time.monotonic()

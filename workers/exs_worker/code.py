@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from exs.model import Claim, Spec
 from exs_worker.launch import SpawnError
 from exs_worker.place import Place
 from exs_worker.prepare import Command, Prepared
-from exs_worker.workshop import Copy
+from exs_worker.pythons import python_environment
 
 #: Determined's: a script in the root of the context that is sourced before the command, so that it can set variables.
 HOOK = "startup-hook.sh"
@@ -18,20 +19,27 @@ HOOK = "startup-hook.sh"
 _HOOKED = ("bash", "-c", f'set -e; . ./{HOOK}; set +e; exec "$@"', HOOK)
 
 
+@contextmanager
 def enter(
     prepared: Prepared, claim: Claim, spec: Spec, place: Place, stopped: Callable[[], bool]
-) -> tuple[Prepared, Copy]:
-    """The attempt in a copy of its capsule, and the copy, to be dropped after it.
+) -> Iterator[Prepared]:
+    """The attempt in a copy of its capsule, and in its Python environment, both there as long as the block lasts.
 
-    Waits, unless `stopped`, while Redis is away. Raises what `launch.BAD_JOB` lists, and leaves no copy then.
+    Waits, unless `stopped`, while Redis is away. Raises what `launch.BAD_JOB` lists, and leaves nothing then.
     """
-    if place.workshop is None:
-        raise SpawnError("its code is a capsule, and nothing here can bring it: push it, and let a worker run it.")
-    copy = place.workshop().copy(spec.capsule, claim.attempt, stopped)
-    commands = prepared.commands
-    if os.path.isfile(f"{copy.path}/{HOOK}"):
-        commands = [_hooked(command) for command in commands]
-    return replace(prepared, cwd=copy.path, commands=commands), copy
+    with ExitStack() as stack:
+        if spec.capsule:
+            if place.workshop is None:
+                raise SpawnError("its code is a capsule, and nothing here can bring it: let a worker run it.")
+            copy = place.workshop().copy(spec.capsule, claim.attempt, stopped)
+            stack.callback(copy.drop)
+            prepared = replace(prepared, cwd=copy.path)
+        if spec.python:
+            env = stack.enter_context(python_environment(prepared.cwd, prepared.env, place.limits, stopped))
+            prepared = replace(prepared, env=env)
+        if spec.capsule and os.path.isfile(f"{prepared.cwd}/{HOOK}"):
+            prepared = replace(prepared, commands=[_hooked(command) for command in prepared.commands])
+        yield prepared
 
 
 def _hooked(command: Command) -> Command:

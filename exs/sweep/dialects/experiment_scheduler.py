@@ -62,6 +62,7 @@ def read(documents: list[Document], context: Context) -> Sweep:
         local_slots=local_slots,
         notes=[*when_pushed, *_notes(written, tasks, context)],
         when_pushed=when_pushed,
+        files=tuple(name for task in written if "files" in task for name in _files(task, context.cwd)),
     )
 
 
@@ -186,11 +187,11 @@ def _notes(written: Sequence[Fields], tasks: Mapping[str, Task], context: Contex
             notes.append(f"task {task.name}: arguments that its command does not show: {', '.join(unused)}")
         if "files" in fields:
             files = _files(fields, context.cwd)
-            notes.append(f"task {task.name}: runs in {context.cwd}, where its files are: {', '.join(files)}")
+            notes.append(f"task {task.name}: its files, of {context.cwd}: {', '.join(files)}")
         elif "execute_here" in fields:
             if not isinstance(fields.get("execute_here"), bool):
                 raise fields.wrong("execute_here", "true or false")
-            notes.append(f"task {task.name}: runs in {context.cwd}, as every job does (execute_here)")
+            notes.append(f"task {task.name}: runs in {context.cwd} or a copy of it, as every job does (execute_here)")
     return notes
 
 

@@ -21,7 +21,8 @@ from exs.sweep.yamlfile import Document
 
 _KEYS = (
     "name command commands params zip exclude samples sample_seed repeat resources priority retries timeout grace "
-    "stop_signal lost_after max_running env output metrics weight preemptible on_failure log_policies canary breaker"
+    "stop_signal lost_after max_running env output metrics weight preemptible on_failure log_policies canary breaker "
+    "python secrets"
 )
 KEYS = tuple(_KEYS.split())
 #: What a `command` without a name is called, in logs and stat.json.
@@ -140,7 +141,29 @@ def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context
         on_failure=failures.on_failure(fields),
         log_policies=failures.log_policies(fields, context.limits),
         datetime=context.datetime,
+        python=_python(fields),
+        secrets=_secrets(fields),
     )
+
+
+def _python(fields: Fields) -> str:
+    written = fields.text("python")
+    if written not in (None, "auto", "worker"):
+        raise InputError(
+            f"{fields.at('python')}: python is {shorten(written)}, not auto or worker.",
+            "auto: the environment that uv.lock or requirements.txt describes; worker: the one of exs worker.",
+        )
+    return "auto" if written == "auto" else ""
+
+
+def _secrets(fields: Fields) -> tuple[str, ...]:
+    """Names of variables whose values are shown to nobody; what `env` does not set, the push takes from its own."""
+    names = fields.items("secrets") or []
+    for at, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InputError(f"{fields.at('secrets', at)}: {shorten(name)} cannot name an environment variable.")
+        check_env_name(name, fields.at("secrets", at))
+    return tuple(dict.fromkeys(names))
 
 
 def stop_signal(fields: Fields) -> str:
