@@ -33,6 +33,7 @@ class _Tree:
     _links: dict[str, str] = field(default_factory=dict)
     _read_only: dict[str, int] = field(default_factory=dict)
     _last: str = ""
+    _umask: int = field(default_factory=lambda: _umask())
 
     def take(self, items: list[list[Json]], contents: memoryview) -> None:
         at = 0
@@ -55,7 +56,7 @@ class _Tree:
     def _write(self, kind: str, path: str, mode: int, data: memoryview) -> None:
         if kind == "f":
             self._place(path)
-            fd = os.open(f"{self.root}/{path}", _NEW, 0o600)
+            fd = os.open(f"{self.root}/{path}", _NEW, mode)  # less what the umask takes
             self._last = path
         elif path == self._last:
             fd = os.open(f"{self.root}/{path}", os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -64,7 +65,7 @@ class _Tree:
         try:
             while len(data):
                 data = data[os.write(fd, data) :]
-            if kind == "f":
+            if kind == "f" and (mode & self._umask or not mode & 0o200):
                 os.fchmod(fd, mode | 0o200)
                 if not mode & 0o200:
                     self._read_only[path] = mode
@@ -91,6 +92,15 @@ class _Tree:
         for path, mode in (*self._read_only.items(), *self._folders.items()):
             if path:
                 os.chmod(f"{self.root}/{path}", mode)
+
+
+def _umask() -> int:
+    """The umask of this process, read without changing it under another thread; all bits where that cannot be."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
+    except (OSError, StopIteration, ValueError):
+        return 0o777
 
 
 #: kind -> what stands behind the path.

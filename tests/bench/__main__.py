@@ -12,6 +12,7 @@ instead, or take CPU seconds or the times that Redis keeps of its own commands.
                 pipeline
     follow      `exs logs -f` of a job on another node: write to reader, beside tail -f of a local file
     results     a query with groups over 100,000 finished jobs; 10,000 run directories, and again from the cache
+    capsule     50,000 small files packed, sent through Redis and unpacked, beside tar with the same compression
     startup     `exs --help` and `exs list` beside `rq info`, in turns
     memory      private memory of a slot; bytes of Redis per queued and per finished job, beside RQ's
     drain       two slots of /bin/true beside a C program that only starts them, with 2,000 and 100,000 queued
@@ -53,6 +54,7 @@ NAMES = {
     "list": "listing",
     "follow": "following",
     "results": "answering",
+    "capsule": "capsules",
     "startup": "startup",
     "memory": "footprint",
     "drain": "drain",
