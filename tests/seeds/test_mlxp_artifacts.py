@@ -44,7 +44,9 @@ def test_a_checkpoint_comes_back_under_its_default_name(logger: Logger) -> None:
     assert names(logger) == [".keys/artifacts.yaml", "json/checkpoint"]
 
 
-@pytest.mark.parametrize("value", [{1: 2}, {"a": (1, 2)}, {"a": [object()]}, {"s": {1}}], ids=str)
+@pytest.mark.parametrize(
+    "value", [{1: 2}, {"a": (1, 2)}, {"a": [object()]}, {"s": {1}}], ids=["key", "tuple", "object", "set"]
+)
 def test_what_json_would_change_is_asked_about(logger: Logger, value: Any) -> None:
     with pytest.raises(InputError, match="pickle=True"):
         logger.log_checkpoint(value)
