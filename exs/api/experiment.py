@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from exs.answers import Change, Pushed
 from exs.errors import InputError, Refused
 from exs.model import FINAL, JobState, Json, Update
-from exs.rows import Change, ExperimentRow, JobRow, Pushed
+from exs.rows import ExperimentRow, JobRow
 
 if TYPE_CHECKING:
     from exs.api.queue import Queue

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from exs import person
 from exs import settings as settings_
+from exs.answers import Pushed
 from exs.api.context import Wish
 from exs.api.environment import with_environment
 from exs.api.experiment import Experiment, states_of
 from exs.errors import InputError
 from exs.model import JobState, Json, NewJob
-from exs.rows import JobRow, Pushed, SlotRow
+from exs.rows import JobRow, SlotRow
 from exs.settings import Settings
 
 if TYPE_CHECKING:

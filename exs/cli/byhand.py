@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exs.answers import Pushed
 from exs.cli.session import host, settings, user
 from exs.cli.sweep_options import SweepCommand
 from exs.command import render
 from exs.errors import ExsError, InputError, NotFound
 from exs.model import Json, NewJob, Spec
-from exs.rows import ExperimentRow, JobRow, Pushed
+from exs.rows import ExperimentRow, JobRow
 from exs.sweep.naming import directory_name, longest_name
 from exs.sweep.space import check_param_name
 from exs.sweep.template import RESERVED, placeholders

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from exs.answers import Severity
 from exs.cli.output import forms, show
 from exs.cli.session import connected_settings, host
 from exs.errors import EXIT_JOB_FAILED, EXIT_OK, EXIT_REDIS, EXIT_REFUSED
-from exs.rows import Severity
 
 _CODES = {
     Severity.OK: EXIT_OK,

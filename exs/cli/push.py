@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exs.answers import Pushed
 from exs.api import push_sweep
 from exs.api.context import Wish, wanted
 from exs.api.environment import with_environment
@@ -19,7 +20,7 @@ from exs.cli.session import check_pool, note, open_store, out_screen, put, setti
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources
-from exs.rows import ExperimentRow, JobRow, Pushed
+from exs.rows import ExperimentRow, JobRow
 from exs.sweep.model import Sweep
 from exs.view.experiments import paused
 from exs.view.pushed import record, summary

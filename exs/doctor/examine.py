@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exs import settings as config
+from exs.answers import Finding, Severity
 from exs.doctor import node, queue, redis
 from exs.errors import ExsError, InputError, OtherSchema, RedisRefused, RedisUnreachable
-from exs.rows import Finding, Severity
 from exs.settings import Settings
 from exs.store.store import open_store
 

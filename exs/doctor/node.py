@@ -12,8 +12,8 @@ from pathlib import Path
 
 import exs
 from exs import paths
+from exs.answers import Finding, Severity
 from exs.errors import InputError
-from exs.rows import Finding, Severity
 from exs.settings import Settings, config_file
 
 MIB = 1 << 20

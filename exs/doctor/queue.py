@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import exs
+from exs.answers import Finding, Severity
 from exs.errors import NotFound
 from exs.model import Resources
-from exs.rows import ExperimentRow, Finding, Severity, SlotRow
+from exs.rows import ExperimentRow, SlotRow
 from exs.settings import Timing
 from exs.store import keys, safety, shapes
 from exs.store.health import Health

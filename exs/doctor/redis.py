@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from exs.rows import Finding, Severity
+from exs.answers import Finding, Severity
 from exs.settings import masked_url
 from exs.store import keys, safety
 from exs.store.server import OLDEST, Clock, ServerFacts

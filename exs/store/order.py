@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from exs.answers import Change, PoolQueue, QueueRow
 from exs.errors import InputError, NotFound
 from exs.model import DEFAULT_POOL, WEIGHT_MOST, Update
 from exs.paths import checked_name
-from exs.rows import Change, PoolQueue, QueueRow
 from exs.store.look import Watchers, is_beginning
 from exs.store.records import pairs, plain, text
 from exs.store.rows import weight, whole

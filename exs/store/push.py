@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from exs.answers import Pushed
 from exs.errors import ExsError, InputError, RedisRefused, Refused
 from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, LOSSES, JobState, NewJob, Resources, Spec
-from exs.rows import Pushed
 from exs.store import records
 from exs.store.base import Base
 from exs.store.scripts import Arg

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from exs.rows import Finding, Severity
+from exs.answers import Finding, Severity
 from exs.settings import masked_url
 from exs.store.server import ServerFacts
 

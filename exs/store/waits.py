@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from exs.answers import Verdict
 from exs.model import HELD, JobState, Resources
-from exs.rows import ExperimentRow, JobRow, SlotRow, Verdict
+from exs.rows import ExperimentRow, JobRow, SlotRow
 from exs.store import shapes
 
 #: A word that will not change by itself: nothing but a person or another worker helps.

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from exs.answers import Estimate, Verdict, Why
 from exs.errors import NotFound
 from exs.model import HELD, JobState, Resources
-from exs.rows import Estimate, ExperimentRow, JobRow, SlotRow, Verdict, Why
+from exs.rows import ExperimentRow, JobRow, SlotRow
 from exs.store import estimate, records, rows, shapes
 from exs.store.base import WORKERS
 from exs.store.estimate import Took

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from exs.answers import Finding, Severity
 from exs.model import Json
-from exs.rows import Finding, Severity
 from exs.view.screen import Screen
 from exs.view.text import safe, width
 

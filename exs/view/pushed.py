@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from exs.answers import Pushed
 from exs.model import Json
-from exs.rows import Pushed
 from exs.view.screen import Screen
 from exs.view.text import safe
 

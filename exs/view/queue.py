@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from exs.answers import Change, PoolQueue, QueueRow
 from exs.model import Json
-from exs.rows import Change, PoolQueue, QueueRow
 from exs.view.screen import Screen
 from exs.view.tables import WHOLE, Column, bars
 from exs.view.text import safe

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from exs.answers import Estimate, Verdict, Why
 from exs.model import FINAL, HELD, JobState, Json
-from exs.rows import Estimate, JobRow, Verdict, Why
+from exs.rows import JobRow
 from exs.view import records
 from exs.view.counts import counted
 from exs.view.jobs import LAST_WORDS_ON_PAGE, place, reason, selector

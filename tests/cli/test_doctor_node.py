@@ -17,8 +17,8 @@ import pytest
 from cli.doctoring import OURS, doctor, findings, typed
 from cli.lab import Exs, wait_for
 from exs import paths
+from exs.answers import Severity
 from exs.model import JobState, Offer, Outcome
-from exs.rows import Severity
 from exs_worker import checkup, proctree
 from exs_worker.spool import Spool, Spooled
 from harness.disk import ROOT, small_disk

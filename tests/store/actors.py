@@ -10,8 +10,8 @@ from typing import Any
 
 import redis
 
+from exs.answers import Pushed
 from exs.model import Claim, Failure, Fenced, JobState, NewJob, Offer, Outcome, Resources, Spec
-from exs.rows import Pushed
 from exs.store import keys
 from exs.store.push import Origin, new_id
 from exs.store.store import Store

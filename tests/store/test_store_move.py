@@ -6,9 +6,9 @@ import random
 
 import pytest
 
+from exs.answers import Change
 from exs.errors import InputError
 from exs.model import JobState, Resources, Update
-from exs.rows import Change
 from exs.store import keys
 from store.actors import CRASHED, Lab
 

@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from exs.answers import Why
 from exs.errors import NotFound
 from exs.model import Resources
-from exs.rows import SlotRow, Why
+from exs.rows import SlotRow
 from exs.store import estimate, keys, shapes
 from exs.store.waits import Waits
 from store.actors import CRASHED, Lab, Slot

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from exs.answers import Pushed
 from exs.model import Spec
-from exs.rows import JobRow, PastAttempt, Pushed
+from exs.rows import JobRow, PastAttempt
 from exs.view.columns import choose
 from exs.view.detail import ExperimentPage, JobPage
 from exs.view.experiments import ExperimentTable

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from exs import paths
+from exs.answers import Finding, Severity
 from exs.errors import InputError
-from exs.rows import Finding, Severity
 from exs.settings import Settings
 from exs_worker import proctree
 from exs_worker.devices import Device, DeviceError, Nvml, discover, open_nvml
