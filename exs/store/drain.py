@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from exs.errors import InputError
 from exs.rows import Drain
-from exs.store import keys, records, rows
+from exs.store import keys, records, slotrows
 from exs.store.base import Base
 from exs.store.connect import sentences
 from exs.store.scripts import Arg
@@ -36,7 +36,7 @@ class Drainers(Base):
         batches = [places[at : at + _PLACES] for at in range(0, len(places), _PLACES)]
         replies = self._stream("drain", [(*words, *batch) for batch in batches])
         return [
-            (rows.drain_from(place, record), records.text(what))
+            (slotrows.drain_from(place, record), records.text(what))
             for batch, reply in zip(batches, replies, strict=True)
             for place, what, record in zip(batch, reply[::2], reply[1::2], strict=True)
         ]
@@ -45,7 +45,7 @@ class Drainers(Base):
         """Let these nodes, with all their slots, and slots take jobs again; what was drained until now."""
         batches = (places[at : at + _PLACES] for at in range(0, len(places), _PLACES))
         return [
-            rows.drain_from(records.text(place), record)
+            slotrows.drain_from(records.text(place), record)
             for reply in self._stream("enable", batches)
             for place, record in zip(reply[::2], reply[1::2], strict=True)
         ]
@@ -54,5 +54,5 @@ class Drainers(Base):
         """Everything that is drained, by name."""
         with sentences(self._url):
             found = self._client.hgetall(keys.DRAINED)
-        drains = [rows.drain_from(records.text(place), record) for place, record in found.items()]
+        drains = [slotrows.drain_from(records.text(place), record) for place, record in found.items()]
         return sorted(drains, key=lambda drain: drain.place)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from exs.errors import InputError, NotFound
 from exs.model import JobState
 from exs.rows import ExperimentRow, JobRow, SlotRow
-from exs.store import keys, records, rows
+from exs.store import keys, records, rows, slotrows
 from exs.store.base import Base
 from exs.store.connect import sentences
 
@@ -122,7 +122,7 @@ class Watchers(Base):
 
     def workers(self) -> list[SlotRow]:
         """Every slot that has said something lately, by node and name."""
-        return rows.slot_rows(*self._workers())
+        return slotrows.slot_rows(*self._workers())
 
     def _experiment(self, name_or_id: str) -> ExperimentRow | None:
         found = self._named(name_or_id)

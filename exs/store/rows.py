@@ -11,12 +11,12 @@ from typing import Any
 
 from exs.errors import BrokenRecord
 from exs.model import Claim, JobState, Json, Mate
-from exs.rows import Drain, ExperimentRow, Hold, JobRow, PastAttempt, SlotRow
+from exs.rows import ExperimentRow, JobRow, PastAttempt
 from exs.store.records import loads, pairs, text
 from exs.store.shapes import resources_of
 
 #: The largest whole number that JSON, Lua and float agree on; what is beyond is no number of ours.
-_LARGEST = 2**53
+LARGEST = 2**53
 _QUEUE_NUMBER = re.compile(r"~\d+$")
 
 
@@ -26,14 +26,15 @@ def whole(value: bytes | None) -> int:
         found = int(float(value)) if value else 0
     except (ValueError, OverflowError):
         return 0
-    return found if abs(found) <= _LARGEST else 0
+    return found if abs(found) <= LARGEST else 0
 
 
 def _seconds(value: bytes | None) -> float:
     return whole(value) / 1000
 
 
-def _mapping(value: bytes | None, what: str) -> dict[str, Json]:
+def mapping(value: bytes | None, what: str) -> dict[str, Json]:
+    """A JSON object, {} for nothing. Raises BrokenRecord."""
     if not value:
         return {}
     data = loads(value, what)
@@ -79,7 +80,7 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
     chosen: Json = []
     others: tuple[Mate, ...] = ()
     try:
-        values = _mapping(params, f"parameters of {what}")
+        values = mapping(params, f"parameters of {what}")
         chosen = loads(commands, f"commands of {what}") if commands else []
         if not isinstance(chosen, list) or not all(isinstance(command, str) for command in chosen):
             raise BrokenRecord(f"commands of {what} are not a list of names.")
@@ -88,7 +89,7 @@ def claim_from(reply: Sequence[bytes]) -> Claim:
         problem, values, chosen = error.message, {}, []
     from_where: dict[str, Json] = {}
     with contextlib.suppress(BrokenRecord):  # one that cannot be read is none: the job begins anew
-        from_where = _mapping(checkpoint, f"checkpoint of {what}")
+        from_where = mapping(checkpoint, f"checkpoint of {what}")
     return Claim(
         job=text(job),
         attempt=text(attempt),
@@ -139,8 +140,8 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
     try:
         state = JobState(text(get(b"st")))
         params, result, commands = _values(f, text(job_id))
-        metrics = _mapping(get(b"mt"), f"metrics of job {text(job_id)}")
-        checkpoint = _mapping(get(b"ck"), f"checkpoint of job {text(job_id)}")
+        metrics = mapping(get(b"mt"), f"metrics of job {text(job_id)}")
+        checkpoint = mapping(get(b"ck"), f"checkpoint of job {text(job_id)}")
     except (BrokenRecord, ValueError) as error:
         state, broken = JobState.CRASHED, f"broken record: {error}"
     load, load_max = _loads(f[b"gu"]) if b"gu" in f else (None, None)
@@ -214,7 +215,7 @@ def share(value: bytes | None) -> float | None:
 def _values(f: Mapping[bytes, bytes], job: str) -> tuple[dict[str, Json], dict[str, Json], list[Json]]:
     """Parameters, result and commands of a job. Raises BrokenRecord."""
     what = f"job {job}"
-    params, result = _mapping(f.get(b"pr"), "parameters of " + what), _mapping(f.get(b"rs"), "result of " + what)
+    params, result = mapping(f.get(b"pr"), "parameters of " + what), mapping(f.get(b"rs"), "result of " + what)
     commands = loads(f[b"cm"], "commands of " + what) if b"cm" in f else []
     if not f.get(b"origin"):
         raise BrokenRecord(f"{what} names no queue.")
@@ -237,7 +238,7 @@ def history_from(items: Iterable[bytes], row: JobRow) -> tuple[PastAttempt, ...]
     attempts: list[PastAttempt] = []
     for item in items:
         try:
-            f = _mapping(item, f"attempts of job {row.id}")
+            f = mapping(item, f"attempts of job {row.id}")
         except BrokenRecord:
             continue
         exit_code = f.get("exit_code")
@@ -322,77 +323,3 @@ def weight(value: bytes | None) -> float:
     except ValueError:
         return 1.0
     return found if 0 < found < 2**45 else 1.0
-
-
-def slot_rows(now: float, replies: Iterable[Sequence[Any]]) -> list[SlotRow]:
-    """Slots by node and name, of what workers.lua said at `now` (ms)."""
-    slots = [slot_row(reply, now / 1000) for reply in replies if not reply[4]]
-    return sorted(slots, key=lambda row: (row.node, len(row.gpus), row.gpus, len(row.name), row.name))
-
-
-def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
-    """One row of `workers.lua`."""
-    name, flat, queue, index, _, started, place, drained, *hold = reply
-    f = pairs(flat)
-    drain = drain_from(text(place), drained) if place else None
-    terms = _terms(f.get("exs_terms"))
-    state = text(f.get("state"))
-    held_for, next_index, held, wanted = hold or (b"", b"", 0, 0)
-    seen = max(0.0, now - iso_seconds(f.get("last_heartbeat")))
-    return SlotRow(
-        name=text(name),
-        node=text(f.get("exs_node")) or text(f.get("hostname")),
-        gpus=text(f.get("exs_gpus")),
-        pools=tuple(text(f.get("queues")).split(",")),
-        state=state if drain is None else "draining" if state == "busy" else "drained",
-        job=text(f.get("current_job")),
-        experiment=experiment_of(text(queue)),
-        index=whole(index) if index else -1,
-        pid=whole(f.get("pid")),
-        born_at=iso_seconds(f.get("birth")),
-        seen_ago=seen,
-        done=whole(f.get("successful_job_count")),
-        failed=whole(f.get("failed_job_count")),
-        version=text(f.get("exs_version")),
-        boot=text(f.get("exs_boot")),
-        pid_start=whole(f.get("exs_start")),
-        memory=whole(f.get("exs_memory")),
-        only=text(f.get("exs_only")),
-        job_started_at=iso_seconds(started),
-        until=min((terms[name] for name in ("until", "stop_by") if terms.get(name)), default=0.0),
-        idle_exit=terms.get("idle_exit", 0.0),
-        max_jobs=int(terms.get("max_jobs", 0)),
-        drain=drain,
-        hold=Hold(experiment_of(text(held_for)), whole(next_index), held, wanted)
-        if held_for and state == "idle"
-        else None,
-        leader=text(f.get("exs_lead")),
-        leaves="exs_leaves" in f,
-    )
-
-
-def _terms(record: bytes | None) -> dict[str, float]:
-    """When a worker leaves; what cannot be read is left out."""
-    try:
-        f = _mapping(record, "exs_terms")
-    except BrokenRecord:
-        return {}
-    return {name: value for name, value in f.items() if isinstance(value, (int, float)) and abs(value) <= _LARGEST}
-
-
-def drain_from(place: str, record: bytes) -> Drain:
-    """A value of exs:drained; what of it cannot be read is left out."""
-    try:
-        f = _mapping(record, f"drain of {place}")
-    except BrokenRecord:
-        f = {"why": "its record cannot be read"}
-
-    def said(name: str) -> str:
-        value = f.get(name)
-        return value if isinstance(value, str) else ""
-
-    def moment(name: str) -> float:
-        value = f.get(name)
-        return value / 1000 if isinstance(value, (int, float)) and abs(value) <= _LARGEST else 0.0
-
-    return Drain(place, said("why"), said("by"), moment("at"), said("kind"), moment("until"), moment("stop"))

@@ -10,7 +10,7 @@ from exs.answers import Estimate, Verdict, Why
 from exs.errors import NotFound
 from exs.model import HELD, JobState, Resources
 from exs.rows import ExperimentRow, JobRow, SlotRow
-from exs.store import estimate, records, rows, shapes
+from exs.store import estimate, records, rows, shapes, slotrows
 from exs.store.base import WORKERS
 from exs.store.estimate import Took
 from exs.store.gpus import unused_from
@@ -44,7 +44,7 @@ class Explainers(Watchers):
             if not waiting:
                 raise NotFound(f"no job {selector!r}.", "exs list -t NAME shows the ids.")
             found = self._call("why", waiting[0].id, -1)
-        return self._why(found, rows.slot_rows(*self._workers(slots)), unused_from(unused))
+        return self._why(found, slotrows.slot_rows(*self._workers(slots)), unused_from(unused))
 
     def _why(self, found: Sequence[Any], slots: Sequence[SlotRow], unused: Any) -> Why:
         now, flat, experiment, before, fair, _, others = found
