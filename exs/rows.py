@@ -96,6 +96,7 @@ class JobRow:
     checkpoint: Mapping[str, Json] = field(default_factory=dict)  #: from which it can go on: path, step; {} for none
     metrics: Mapping[str, Json] = field(default_factory=dict)  #: last value of each, of as many as a record holds
     queue: str = ""  #: of its experiment, in which it waits when it waits
+    first_queue: str = ""  #: the one that it was pushed to, once a failure moved it to another
     why: str = ""  #: of one that waits, in a word
     series: Mapping[str, Metric] = field(default_factory=dict)  #: what `Store.metrics` has, where it was asked
     history: tuple[PastAttempt, ...] = ()  #: earlier attempts, oldest first; only in `Store.job`
@@ -169,6 +170,8 @@ class ExperimentRow:
     weight: float = 1.0  #: in a fair-share pool
     preemptible: bool = True
     preempted_by: str = ""  #: the experiment for which one of its jobs was stopped, until one runs again
+    lost_after: float | None = None  #: seconds, None for the default
+    breaker: bool = True
     #: queue -> needs of its jobs; None for what fits nowhere
     needs: Mapping[str, Resources | None] = field(default_factory=dict)
     queued: Mapping[str, int] = field(default_factory=dict)  #: queue -> jobs that stand in it

@@ -15,6 +15,7 @@ from exs.api.context import Wish, wanted
 from exs.api.environment import with_environment
 from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
 from exs.cli.fit import Needs
+from exs.cli.fork import check_fork, keep_code, read_fork
 from exs.cli.output import forms, show, show_json
 from exs.cli.session import check_pool, note, open_store, out_screen, put, settings, user
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--paused", "keep", is_flag=True, help="Queue it paused: nothing runs before exs activate.")
 @click.option("--strict", is_flag=True, help="Refuse what no slot that is there could ever run.")
+@click.option("--from", "source", metavar="EXPERIMENT", help="The jobs of this one anew; -o lr=0.3,0.5 for others.")
 @click.option("--into", is_flag=True, help="Add to an experiment that came from another file or user.")
 @click.option(
     "-s",
@@ -66,6 +68,7 @@ def command(
     canary: int | None,
     keep: bool,
     strict: bool,
+    source: str | None,
     into: bool,
     status: str | None,
     form: str | None,
@@ -78,9 +81,14 @@ def command(
 
     With -p NAME VALUE ... it adds one job by hand to the experiment that is named
     instead of a file: exs push resnet -p lr 0.3 seed 1
+
+    With --from EXPERIMENT it makes a new one, --name or EXPERIMENT-2, of jobs that are in the queue: with the
+    same code, commands and settings, and all their parameters but for what -o lr=0.3,0.5 says.
     """
     wish = _wish(context, no_context, includes)
     pairs, results = given_pairs(), given_pairs("-r")
+    if source is not None:
+        check_fork(request, alone=wish == Wish() and not into and status is None and not (pairs or results))
     if pairs is not None:
         if keep:
             raise InputError("--paused goes with a sweep.", "exs pause NAME keeps an experiment off the slots.")
@@ -101,7 +109,7 @@ def command(
     elif results is not None or status is not None:
         raise InputError("-r and -s describe the job that -p adds.", "exs push NAME -p lr 0.1 -r loss 0.3 -s DONE")
     else:
-        sweep = read_sweep(request)
+        sweep = read_sweep(request) if source is None else read_fork(open_store(), source, request)
         sweep = replace(sweep, priority=priority or sweep.priority)
         sweep = with_environment(sweep, env, secrets)
         sweep.canary = sweep.canary if canary is None else canary
@@ -114,7 +122,9 @@ def command(
                 pass
             needs.refuse_unfit(store, sweep.name, pool)
             needs = Needs()
-        if wanted(wish, store.url, settings()):
+        if source is not None:
+            keep_code(store, sweep)
+        elif wanted(wish, store.url, settings()):
             sweep = send_code(store, sweep, wish)
         pushed = push(store, sweep, request, into=into, jobs=needs.noted(sweep.jobs()), paused=keep)
         serving = None if into else sweep.pool

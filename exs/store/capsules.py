@@ -53,6 +53,11 @@ class Capsules(Base):
             if not missing:
                 return sent
 
+    def keep_capsule(self, name: str, manifest: str, chunks: Sequence[str], experiment: str) -> None:
+        """Keep a capsule that is there for another experiment, which is about to be pushed. Raises NotFound."""
+        if self._call("capsule_commit", name, manifest, experiment, *chunks):
+            raise _gone(name)
+
     def _have(self, names: Sequence[str]) -> list[int]:
         found: list[int] = []
         for start in range(0, len(names), _ASKED):
@@ -64,7 +69,7 @@ class Capsules(Base):
         with sentences(self._url):
             found = self._client.get(keys.CAPSULE + name)
         if found is None:
-            raise NotFound(f"the code of this job (capsule {name[:12]}) is not in Redis any more.", "Push it again.")
+            raise _gone(name)
         return bytes(found)
 
     def chunks(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -83,3 +88,7 @@ class Capsules(Base):
         found, before = 1, ""
         while found:
             found, before = self._call("capsule_sweep", int(older_than * 1000), before)
+
+
+def _gone(name: str) -> NotFound:
+    return NotFound(f"the code of this job (capsule {name[:12]}) is not in Redis any more.", "Push it again.")

@@ -191,6 +191,7 @@ def job_row(reply: Sequence[Any], now: float) -> JobRow:
         metrics=metrics,
         preempted_by=text(get(b"pv")),
         queue=_queue(get(b"origin")),
+        first_queue=_queue(f[b"oq"]) if b"oq" in f else "",
     )
 
 
@@ -313,6 +314,8 @@ def experiment_row(reply: Sequence[Any]) -> ExperimentRow:
         weight=weight(f.get("weight")),
         preemptible=f.get("preemptible") != b"0",
         preempted_by=text(f.get("preempted_by")),
+        lost_after=_seconds(f["lost"]) if "lost" in f else None,
+        breaker=f.get("breaker") != b"0",
     )
 
 

@@ -31,11 +31,15 @@ class Edited:
 
 @dataclass(frozen=True)
 class Change:
-    """What is changed: values of parameters, and the text of a command; `which` one, "" for the only one."""
+    """What is changed: values of parameters, and the text of a command; `which` one, "" for the only one.
+
+    `experiment`: where the job will be, "" for where it is.
+    """
 
     params: Mapping[str, Json]
     command: str | None = None
     which: str = ""
+    experiment: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def edited(job: Before, change: Change, limits: Limits) -> Edited:
     point = ""
     if job.point:
         repeat = _repeat(job)
-        point = point_hash(job.experiment, commands_digest(spec.commands, job.commands), params, repeat)
+        digest = commands_digest(spec.commands, job.commands)
+        point = point_hash(change.experiment or job.experiment, digest, params, repeat)
     changed = {name: value for name, value in change.params.items() if job.params.get(name, ...) != value}
     name = fitting(_renamed(job, changed, point), point or "0" * 16, longest_name(spec, limits.directory_chars))
     return Edited(params, name, point, spec)
