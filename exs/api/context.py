@@ -25,8 +25,9 @@ class Wish:
 def wanted(wish: Wish, url: str, settings: Settings) -> bool:
     """Whether a push to the queue at `url` sends code: as asked, else as the setting `capsule` says.
 
-    "auto" means: where other machines reach the queue. On one machine jobs run where the push was made, as they always
-    did: what they write beside the code stays there, and what is edited is what runs.
+    "auto" means: where other machines reach the queue, and there is a directory to send that is not a whole home. On
+    one machine jobs run where the push was made, as they always did: what they write beside the code stays there, and
+    what is edited is what runs.
     """
     if wish.without:
         return False

@@ -158,8 +158,14 @@ def _wish(context: str | None, no_context: bool, includes: Sequence[str]) -> Wis
 
 def send_code(store: Store, sweep: Sweep, wish: Wish) -> Sweep:
     """The sweep with its code, which is in the queue then; says what was sent."""
-    from exs.api.code import send
+    from exs.api.code import directory_of, send
 
+    if not (wish.context or wish.includes) and settings().capsule == "auto":
+        try:
+            directory_of(sweep, "")
+        except InputError as error:  # nobody asked for code to be sent
+            note(f"no code is sent: {error.message} {error.hint}")
+            return sweep
     sweep, sent = send(store, sweep, wish, settings())
     note(sent.summary)
     if sent.found.skipped:

@@ -71,7 +71,7 @@ def test_two_nodes_share_a_sweep_across_network_namespaces(tmp_path: Path, netwo
         assert "wants a password" in refused.text()
         for node, devices in pinned.items():
             fleet.node(node, "--gpus", ",".join(devices), slots=2, prefix=ends[node])
-        push_sweep(fleet)
+        push_sweep(fleet)  # from a home directory, whose code is not sent
         fleet.exs("wait", "shared")
         jobs = fleet.json("list", "-t", "shared")["jobs"]
         for node in ("a", "b"):
