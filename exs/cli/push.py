@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -20,9 +20,9 @@ from exs.cli.output import forms, show, show_json
 from exs.cli.session import check_pool, note, open_store, out_screen, put, settings, user
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, NewJob, Resources
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, Json, NewJob, Resources
 from exs.rows import ExperimentRow, JobRow
-from exs.sweep.model import Sweep
+from exs.sweep.model import Options, Sweep
 from exs.view.experiments import paused
 from exs.view.pushed import record, summary
 from exs.view.text import safe
@@ -85,65 +85,126 @@ def command(
     With --from EXPERIMENT it makes a new one, --name or EXPERIMENT-2, of jobs that are in the queue: with the
     same code, commands and settings, and all their parameters but for what -o lr=0.3,0.5 says.
     """
-    wish = _wish(context, no_context, includes)
+    asked = _Asked(
+        request, _wish(context, no_context, includes), env, secrets, priority, pool, canary, keep, strict, source, into
+    )
     pairs, results = given_pairs(), given_pairs("-r")
+    described = results is not None or status is not None
     if source is not None:
-        check_fork(request, alone=wish == Wish() and not into and status is None and not (pairs or results))
+        check_fork(request, alone=asked.wish == Wish() and not into and not described and not pairs)
     if pairs is not None:
-        if keep:
-            raise InputError("--paused goes with a sweep.", "exs pause NAME keeps an experiment off the slots.")
-        if wish != Wish() or env or secrets:
-            raise InputError("-p adds a job that runs as those pushed last: with their code and environment.")
-        if request.file is None:
-            raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
+        asked.refuse_for_one()
         store = open_store()
-        experiment = store.experiment(request.file)
+        experiment = store.experiment(request.file or "")
         if experiment.kind == "pull":
+            if strict:
+                raise InputError("--strict asks for slots, and no slot runs the jobs of exs add.", "Leave it out.")
             show_added(store, experiment, add_one(store, experiment, pairs, results, status), form)
             return
-        _only_pull(experiment, results, status)
-        needs, pool = Needs({Resources(): 1}), experiment.pool
-        if strict:
-            needs.refuse_unfit(store, experiment.name, pool)
-        pushed, facts, serving = push_one(store, experiment, pairs), {}, None
-    elif results is not None or status is not None:
+        _only_pull(experiment, described)
+        done = _push_one(store, experiment, pairs, strict)
+    elif described:
         raise InputError("-r and -s describe the job that -p adds.", "exs push NAME -p lr 0.1 -r loss 0.3 -s DONE")
     else:
-        sweep = read_sweep(request) if source is None else read_fork(open_store(), source, request)
-        sweep = replace(sweep, priority=priority or sweep.priority)
-        sweep = with_environment(sweep, env, secrets)
-        sweep.canary = sweep.canary if canary is None else canary
-        if pool is not None:
-            sweep.pool = check_pool(pool, "--pool")
-        store, needs = open_store(), Needs()
-        pool = store.experiment(sweep.name).pool if into else sweep.pool
-        if strict:
-            for _ in needs.noted(sweep.jobs()):
-                pass
-            needs.refuse_unfit(store, sweep.name, pool)
-            needs = Needs()
-        if source is not None:
-            keep_code(store, sweep)
-        elif wanted(wish, store.url, settings()):
-            sweep = send_code(store, sweep, wish)
-        pushed = push(store, sweep, request, into=into, jobs=needs.noted(sweep.jobs()), paused=keep)
-        serving = None if into else sweep.pool
-        for line in sweep.notes:
-            note(line)
-        facts = {
-            "points": sweep.count,
-            "dialect": sweep.dialect,
-            "notes": sweep.notes,
-            "capsule": sweep.spec.capsule or None,
-        }
+        done = _push_sweep(asked)
+    _say(done, form, strict)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of a command line."""
+
+    request: Request
+    wish: Wish
+    env: tuple[str, ...]
+    secrets: tuple[str, ...]
+    priority: int | None
+    pool: str | None
+    canary: int | None
+    paused: bool
+    strict: bool
+    source: str | None
+    into: bool
+
+    def refuse_for_one(self) -> None:
+        """Raises InputError for what -p cannot take: its job runs as those of its experiment that were pushed last."""
+        if self.request.file is None:
+            raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
+        alone = _Asked(
+            Request(self.request.file, None, Options()), Wish(), (), (), *(None,) * 3, False, self.strict, None, False
+        )
+        if self != alone:
+            raise InputError(
+                "-p adds a job that runs as those pushed last: with their code, environment and settings.",
+                "It goes with --strict, -r and -s; exs update changes the settings of an experiment.",
+            )
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A push that is in. `pool`: where its jobs wait. `serving`: the pool whose workers are named, or None."""
+
+    store: Store
+    pushed: Pushed
+    needs: Needs
+    pool: str
+    serving: str | None
+    facts: dict[str, Json] = field(default_factory=dict)
+
+
+def _push_one(store: Store, experiment: ExperimentRow, pairs: Sequence[str], strict: bool) -> _Done:
+    needs = Needs({Resources(): 1})
+    if strict:
+        needs.refuse_unfit(store, experiment.name, experiment.pool)
+    return _Done(store, push_one(store, experiment, pairs), needs, experiment.pool, None)
+
+
+def _push_sweep(asked: _Asked) -> _Done:
+    sweep = _sweep(asked)  # a file that is wrong is told so without a Redis
+    store = open_store()
+    pool = store.experiment(sweep.name).pool if asked.into else sweep.pool
+    if asked.strict:
+        wanted_by_all = Needs()
+        for _ in wanted_by_all.noted(sweep.jobs()):
+            pass
+        wanted_by_all.refuse_unfit(store, sweep.name, pool)
+    if asked.source is not None:
+        keep_code(store, sweep)
+    elif wanted(asked.wish, store.url, settings()):
+        sweep = send_code(store, sweep, asked.wish)
+    needs = Needs()
+    jobs = needs.noted(sweep.jobs())
+    pushed = push(store, sweep, asked.request, into=asked.into, jobs=jobs, paused=asked.paused)
+    for line in sweep.notes:
+        note(line)
+    facts: dict[str, Json] = {
+        "points": sweep.count,
+        "dialect": sweep.dialect,
+        "notes": sweep.notes,
+        "capsule": sweep.spec.capsule or None,
+    }
+    return _Done(store, pushed, needs, pool, None if asked.into else sweep.pool, facts)
+
+
+def _sweep(asked: _Asked) -> Sweep:
+    """What is pushed, with what the options say of it. Raises InputError, NotFound, Refused."""
+    sweep = read_sweep(asked.request) if asked.source is None else read_fork(open_store(), asked.source, asked.request)
+    sweep = with_environment(replace(sweep, priority=asked.priority or sweep.priority), asked.env, asked.secrets)
+    sweep.canary = sweep.canary if asked.canary is None else asked.canary
+    sweep.pool = sweep.pool if asked.pool is None else check_pool(asked.pool, "--pool")
+    return sweep
+
+
+def _say(done: _Done, form: str | None, strict: bool) -> None:
+    store, pushed = done.store, done.pushed
     if form == "json":
-        show_json(record(pushed) | facts)
+        show_json(record(pushed) | done.facts)
     elif form == "ids":
         ids = store.ids(pushed.experiment)
         put(map(safe, ids[len(ids) - pushed.new :]))
     else:
-        put([summary("pushed", pushed, out_screen()), *_next(store, pushed, serving)])
-    if pushed.new and not strict and (why := needs.hindrance(store, pushed.experiment, pool)):
+        put([summary("pushed", pushed, out_screen()), *_next(store, pushed, done.serving)])
+    if pushed.new and not strict and (why := done.needs.hindrance(store, pushed.experiment, done.pool)):
         note(f"{why} It waits for such a slot: exs why {pushed.experiment}")
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
     if (pushed.new or pushed.forced) and store.on_disk() is False:
@@ -182,8 +243,8 @@ def show_added(store: Store, experiment: ExperimentRow, row: JobRow, form: str |
     show(Paragraphs(table, [row]), form)
 
 
-def _only_pull(experiment: ExperimentRow, results: Sequence[str] | None, status: str | None) -> None:
-    if results is not None or status is not None:
+def _only_pull(experiment: ExperimentRow, described: bool) -> None:
+    if described:
         raise Refused(
             f"the jobs of {experiment.name} are run by workers: a result is theirs to give, not for -r and -s.",
             "exs add makes an experiment for jobs by hand.",

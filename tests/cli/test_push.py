@@ -9,6 +9,7 @@ import pytest
 
 from cli.lab import Exs, Lab
 from exs.model import JobState
+from exs.store.store import Store
 
 S = JobState
 
@@ -156,3 +157,16 @@ def test_a_pool_that_no_worker_could_name_is_refused(exs: Exs, lab: Lab) -> None
     for verb in (("push", "--pool", "a,b", "--", "true", "x=1"), ("worker", "--cpus", "1", "--pool", "a,b")):
         assert "--pool: 'a,b' cannot name a pool." in exs.both(*verb, code=2)[1]
     assert lab.store.experiments() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--priority 5", "--pool a100", "--canary 1", "--paused", "--into", "-o lr=3", "-o out", "-t A", "-c run", "-f",
+     "--sample 3", "--name other", "--env A=b", "--no-context"],
+)  # fmt: skip
+def test_a_job_by_hand_takes_no_option_that_it_would_not_obey(exs: Exs, store: Store, words: str) -> None:
+    (exs.cwd / "sweep.yaml").write_text("name: byhand\ncommand: echo {lr}\nparams: {lr: [1]}\n")
+    exs("push", "sweep.yaml")
+    _, err = exs.both("push", "byhand", *words.split(), "-p", "lr", "2", code=2)
+    assert err.startswith("exs: -p adds a job that runs as those pushed last") and "--strict" in err
+    assert len(store.ids("byhand")) == 1
