@@ -114,3 +114,30 @@ def test_a_worker_in_a_container_is_not_taken_for_dead(fleet: Fleet) -> None:
     (note,) = fleet.wait(lambda: list(node.home.rglob("agents/[0-9]*")), "its file")
     assert "no worker runs" in fleet.exs("worker", "stop", EXS_STATE_DIR=node.env["EXS_STATE_DIR"])
     assert note.exists()
+
+
+def test_a_job_that_a_leaving_slot_was_given_unheard_goes_back_unpunished(fleet: Fleet) -> None:
+    """Its claim waits in Redis behind the wake-up: the answer is on the wire when the signal comes."""
+    proxy = fleet.proxy()
+    patient = {"EXS_IDLE_POLL": "3600", "EXS_RENEW": "3600", "EXS_LEASE": "7200", "EXS_SOCKET_TIMEOUT": "60"}
+    node = fleet.node("a", "--cpus", "1", slots=1, url=proxy.url, **patient)
+    client = fleet.server.client()
+
+    def waits() -> bool:
+        return any("b" in one["flags"] and int(one["qbuf"]) > 0 for one in client.client_list())
+
+    fleet.wait(waits, "the claim behind the wait")
+    proxy.stall()
+    (job,) = fleet.push()
+    fleet.wait_state(job, S.RUNNING)
+    (slot,) = node.slots()
+    folder = Path(f"/proc/{slot}/fd")
+    before = {str(path.readlink()) for path in folder.iterdir() if str(path.readlink()).startswith("socket:")}
+    os.kill(node.pid, signal.SIGTERM)
+    fleet.wait(lambda: not before <= {str(path.readlink()) for path in folder.iterdir()}, "it waits no longer")
+    proxy.go()
+    assert fleet.wait(lambda: node.ended() is not None, "it leaves") and node.ended() == 0
+    row = fleet.row(job)
+    assert (row.state, row.lost, row.retry_at) == (S.QUEUED, 0, 0.0)
+    assert not fleet.witness.runs()
+    fleet.check()
