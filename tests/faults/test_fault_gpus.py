@@ -209,7 +209,7 @@ def test_an_agent_whose_gpu_is_taken_sleeps_meanwhile(
         seen.append([line for line in status.read_text().splitlines() if "ctxt_switches" in line])
         return len(seen) > 20 and seen[-1] == seen[-20]
 
-    fleet.wait(asleep, "20 looks in which the agent does nothing")
+    assert fleet.wait(asleep, "20 looks in which the agent does nothing")
 
 
 def test_a_driver_that_hangs_holds_up_nobody(fleet: Fleet, devices: Gpus) -> None:

@@ -154,7 +154,7 @@ def test_a_slot_that_is_killed_leaves_no_copy(fleet: Fleet) -> None:
     os.kill(slot, signal.SIGKILL)
     fleet.wait(lambda: not first.exists(), "the copy is removed")
     fleet.exs("kill", "killed")
-    fleet.wait_all("killed")
+    assert [row.state for row in fleet.wait_all("killed")] == [S.CANCELED]
     fleet.wait(lambda: list(work.iterdir()) == [], "all copies are removed")
 
 

@@ -34,7 +34,7 @@ def test_enable_wakes_a_drained_slot_at_once(fleet: Fleet) -> None:
     (job,) = fleet.push()
     fleet.wait(lambda: [r.state for r in fleet.store.workers()] == ["drained"], "the slot is drained")
     fleet.exs("enable", slot.lasting)
-    fleet.wait_state(job, S.DONE, seconds=10)
+    assert fleet.wait_state(job, S.DONE, seconds=10).attempts == 1
 
 
 def test_what_still_runs_after_the_grace_goes_back_unpunished_and_runs_elsewhere(fleet: Fleet) -> None:
