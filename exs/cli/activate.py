@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.output import forms, jobs_of, show_json
+from exs.cli.output import forms, jobs_of, say
 from exs.cli.selectors import Statuses, selected, selectors_argument, status_option, whole_and_rest
-from exs.cli.session import note, open_store, put
+from exs.cli.session import note, open_store
 from exs.errors import NotFound, Refused
 from exs.rows import JobRow
 from exs.view.experiments import paused
@@ -46,12 +46,7 @@ def command(selectors: tuple[str, ...], states: Statuses, form: str | None) -> N
         counts.update(found)
         ids += waiting
         lines.append(_of_experiment(name, became[name], found))
-    if form == "json":
-        show_json({"experiments": became, **counts})
-    elif form == "ids":
-        put(map(safe, ids))
-    else:
-        put(lines)
+    say(form, {"experiments": became, **counts}, ids, lines)
     _remind(store, rows)
 
 

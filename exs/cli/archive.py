@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.output import forms, jobs_of, show_json
+from exs.cli.output import forms, jobs_of, say, show_json
 from exs.cli.selectors import experiments_argument
 from exs.cli.session import open_store, put
 from exs.errors import NotFound, Refused
@@ -47,13 +47,9 @@ def command(names: tuple[str, ...], path: str | None, form: str | None) -> None:
             raise _unfinished(name, "was pushed to meanwhile")
         if code == "missing":
             raise NotFound(f"no experiment {name!r}.", "exs list -a shows them.")
-    if form == "json":
-        show_json(became)
-    elif form == "ids":
-        put(safe(name) for name, code in became.items() if code == "archived")
-    else:
-        said = {"archived": "archived {}", "already": "{} was archived already"}
-        put(said[code].format(safe(name)) for name, code in became.items())
+    said = {"archived": "archived {}", "already": "{} was archived already"}
+    fresh = (name for name, code in became.items() if code == "archived")
+    say(form, dict(became), fresh, (said[code].format(safe(name)) for name, code in became.items()))
 
 
 def _move(store: Store, names: list[str], path: str, form: str | None) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.output import forms, jobs_of, show_json
+from exs.cli.output import forms, jobs_of, say
 from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
-from exs.cli.session import open_store, put, settings
+from exs.cli.session import open_store, settings
 from exs.errors import InputError, Refused
 from exs.model import FINAL, Json, Spec
 from exs.rows import JobRow
@@ -19,7 +19,6 @@ from exs.sweep.space import check_param_name
 from exs.sweep.words import value
 from exs.view.columns import assignments
 from exs.view.jobs import selector
-from exs.view.text import safe
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -52,12 +51,8 @@ def command(
         raise _over(rows)
     made = list(zip(todo, _made(store, todo, change), strict=True))
     became = {row.id: _edit(store, row, job) for row, job in made}
-    if form == "json":
-        show_json(became)
-    elif form == "ids":
-        put(safe(job) for job, code in became.items() if code in ("edited", "asked"))
-    else:
-        put([_said(became, made, change, len(rows) - len(todo))])
+    changed = (job for job, code in became.items() if code in ("edited", "asked"))
+    say(form, dict(became), changed, [_said(became, made, change, len(rows) - len(todo))])
 
 
 def _params(pairs: Sequence[str]) -> dict[str, Json]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import click
@@ -11,6 +11,7 @@ import click
 from exs.cli.session import out_screen, put
 from exs.model import Json
 from exs.view.render import Listing, Renderer, Text, as_csv, as_ids, as_json, dumped
+from exs.view.text import safe
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -56,6 +57,14 @@ def show(listing: Listing, form: str | None = None) -> None:
 def show_json(value: Json) -> None:
     """Print one JSON document."""
     put([dumped(value)])
+
+
+def say(form: str | None, document: Json, ids: Iterable[str], lines: Iterable[str]) -> None:
+    """Print what a verb did, in the form that was asked for. Only that of the three is looked at."""
+    if form == "json":
+        show_json(document)
+    else:
+        put(map(safe, ids) if form == "ids" else lines)
 
 
 def jobs_of(number: int, kind: str = "") -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exs.cli.output import forms, jobs_of, show_json
+from exs.cli.output import forms, jobs_of, say
 from exs.cli.selectors import Statuses, selected, selectors_argument, status_option, whole_and_rest
-from exs.cli.session import open_store, put, user
+from exs.cli.session import open_store, user
 from exs.errors import NotFound
 from exs.view.text import safe
 
@@ -56,12 +56,7 @@ def command(selectors: tuple[str, ...], states: Statuses, keep_running: bool, wh
         counts.update(found)
         ids += held
         lines.append(_SAID[became[name]].format(name=safe(name), by=safe(who)) + _of_running(store, name, found))
-    if form == "json":
-        show_json({"experiments": became, **counts})
-    elif form == "ids":
-        put(map(safe, ids))
-    else:
-        put(lines)
+    say(form, {"experiments": became, **counts}, ids, lines)
 
 
 def _of_jobs(counts: Mapping[str, int]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from exs.cli.output import forms, show_json
+from exs.cli.output import forms, say
 from exs.cli.selectors import experiments_argument
-from exs.cli.session import open_store, put
+from exs.cli.session import open_store
 from exs.errors import NotFound
 from exs.view.text import safe
 
@@ -22,10 +22,6 @@ def command(names: tuple[str, ...], form: str | None) -> None:
     for name, code in became.items():
         if code == "missing":
             raise NotFound(f"no experiment {name!r}.", "exs list -a shows them.")
-    if form == "json":
-        show_json(became)
-    elif form == "ids":
-        put(safe(name) for name, code in became.items() if code == "unarchived")
-    else:
-        said = {"unarchived": "{} is back", "already": "{} was not archived"}
-        put(said[code].format(safe(name)) for name, code in became.items())
+    said = {"unarchived": "{} is back", "already": "{} was not archived"}
+    back = (name for name, code in became.items() if code == "unarchived")
+    say(form, dict(became), back, (said[code].format(safe(name)) for name, code in became.items()))
