@@ -80,10 +80,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="+", metavar="NAME", choices=[*NAMES, "all"], help="which, or `all`")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which, or `all`")
     parser.add_argument("--quick", action="store_true", help="smaller numbers of everything")
     parser.add_argument("--json", action="store_true", help="figures as JSON")
     given = parser.parse_args()
+    if not given.names:
+        parser.print_help()
+        return 0
+    if unknown := set(given.names) - {*NAMES, "all"}:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     from tests.bench.bench import Bench
     from tests.bench.measure import many_descriptors
 
