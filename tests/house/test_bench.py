@@ -66,7 +66,13 @@ def test_each_benchmark_is_told_of_and_there(name: str) -> None:
 def test_a_name_that_is_no_benchmark_is_refused(tmp_path: Path) -> None:
     done = bench(tmp_path, "dream")
     assert done.returncode == 2
-    assert "invalid choice: 'dream'" in done.stderr
+    assert "no benchmark dream; there are expansion, push" in done.stderr
+
+
+def test_without_a_name_it_says_what_there_is(tmp_path: Path) -> None:
+    done = bench(tmp_path)
+    assert done.returncode == 0
+    assert all(f"\n    {name} " in done.stdout for name in NAMES)
 
 
 # ------------------------------------------------------------ figures
