@@ -310,10 +310,14 @@ class Told(str, Enum):
 
 @dataclass(frozen=True)
 class Renewed:
-    """What a renewal says. `want`: "" to go on, or one of those that `ask` in Lua knows."""
+    """What a renewal says. `want`: "" to go on, or one of those that `ask` in Lua knows.
+
+    `stale`: an experiment with a push that was broken off long ago, or "".
+    """
 
     fence: Fenced
     want: str = ""
+    stale: str = ""
 
 
 # ------------------------------------------------------------------ what a person changes

@@ -6,6 +6,8 @@ that was killed half way left, and what no experiment names any more, is taken a
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from exs.errors import NotFound
@@ -83,11 +85,16 @@ class Capsules(Base):
                     raise NotFound(f"a part of the code of this job (chunk {name[:12]}) is missing.", "Push it again.")
                 yield name, data
 
-    def sweep_capsules(self, older_than: float) -> None:
-        """Remove capsules and chunks that nothing needs and nobody has asked for in `older_than` seconds."""
+    def sweep_capsules(self, older_than: float, seconds: float = math.inf) -> bool:
+        """Remove capsules and chunks that nothing needs and nobody has asked for in `older_than` seconds.
+
+        True when all were looked at; False when that took longer than `seconds`.
+        """
+        end = time.monotonic() + seconds
         found, before = 1, ""
-        while found:
+        while found and time.monotonic() < end:
             found, before = self._call("capsule_sweep", int(older_than * 1000), before)
+        return not found
 
 
 def _gone(name: str) -> NotFound:

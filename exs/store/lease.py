@@ -117,10 +117,12 @@ class Holders(Menders):
         """
         args = (job, attempt, offer.slot, _ms(self.settings.timing.lease), directory, log, int(leaves))
         renewed, reaped = self._call_many([("renew", args), ("reap", self._reap_args())], slice(1))
+        stale = ""
         if not isinstance(reaped, Exception):
             self._mend_drifted(reaped)
+            stale = records.text(reaped[3])
         fence, want, known = renewed
-        return Renewed(Fenced(records.text(fence)), records.text(want)), bool(known)
+        return Renewed(Fenced(records.text(fence)), records.text(want), stale), bool(known)
 
     def finish(self, job: str, attempt: str, outcome: Outcome, offer: Offer) -> Fenced:
         """Store how an attempt ended, once, unless it was fenced out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import math
 import os
 import secrets
 import time
@@ -167,12 +168,14 @@ class Producers(Base):
             tally.add(reply)
         return tally.pushed(name)
 
-    def discard_stage(self, name: str, older_than: float) -> None:
-        """Take back a push of NAME that was never committed and has been silent for `older_than` seconds."""
-        self._discard(name, int(older_than * 1000))
+    def discard_stage(self, name: str, older_than: float, seconds: float = math.inf) -> None:
+        """Take back a push of NAME that was never committed and has been silent for `older_than` seconds; for about
+        `seconds`, after which the rest is for the next one who looks."""
+        self._discard(name, int(older_than * 1000), seconds=seconds)
 
-    def _discard(self, name: str, older_than: int, push: str = "") -> None:
-        while self._call("discard", name, self._batch_jobs(), older_than, push):
+    def _discard(self, name: str, older_than: int, push: str = "", seconds: float = math.inf) -> None:
+        end = time.monotonic() + seconds
+        while self._call("discard", name, self._batch_jobs(), older_than, push) and time.monotonic() < end:
             pass
 
     def _batch_jobs(self) -> int:

@@ -158,6 +158,27 @@ def test_a_slot_that_is_killed_leaves_no_copy(fleet: Fleet) -> None:
     fleet.wait(lambda: list(work.iterdir()) == [], "all copies are removed")
 
 
+def test_what_nobody_needs_is_taken_away_though_no_slot_is_ever_idle(fleet: Fleet) -> None:
+    """Of a fleet that is busy for days neither removed experiments nor broken pushes fill the memory of Redis."""
+    client = fleet.server.client()
+    (job,) = fleet.push("until", fleet.root / "never", name="long")
+    fleet.node("n1", EXS_PUSH_TTL="2")
+    fleet.wait_running(job)  # on the only slot
+    project(fleet.home / "proj")
+    fleet.exs("push", "proj/sweep.yaml", "proj")
+    assert client.keys("exs:chunk:*")
+    fleet.exs("rm", "-f", "travel")
+    push = fleet.command("push", "proj/sweep.yaml", "--no-context", "-o", "params.lr={range: [1, 500000]}")
+    fleet.wait(lambda: client.exists("exs:stage:travel"), "the push has begun")
+    push.kill()
+    push.communicate()
+    fleet.wait(lambda: not client.keys("exs:capsule*"), "the code is taken away")
+    fleet.wait(lambda: not client.keys("exs:stage*") and not client.keys("rq:queue:travel*"), "and the broken push")
+    assert not client.keys("exs:chunk*")
+    row = fleet.row(job)
+    assert row.state is S.RUNNING and row.attempts == 1
+
+
 @pytest.mark.parametrize("gone", ["manifest", "chunk", "changed"])
 def test_code_that_is_not_in_redis_any_more_is_one_sentence(fleet: Fleet, gone: str) -> None:
     root = fleet.home / "proj"

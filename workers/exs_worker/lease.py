@@ -6,6 +6,7 @@ itself; a job shorter than that costs it nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from exs.errors import RedisRefused, RedisUnreachable
-from exs.model import Claim, Fenced, Offer, Told
+from exs.model import Claim, Fenced, Offer, Renewed, Told
 from exs.settings import Timing
 from exs.store.store import Store
 from exs_worker.attempt import ASKED, Attempt
@@ -25,7 +26,7 @@ log = logging.getLogger("exs.worker")
 
 class Keeper(threading.Thread):
     """Renews for whichever attempt is held. `wake` interrupts the main thread, `register` announces the slot anew,
-    `orphaned` is called once when the agent has died."""
+    `orphaned` is called once when the agent has died, `tidy` after each renewal with what it says is `stale`."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Keeper(threading.Thread):
         wake: Callable[[], None],
         register: Callable[[], None],
         orphaned: Callable[[], None],
+        tidy: Callable[[str], None],
     ) -> None:
         super().__init__(name="exs-lease", daemon=True)
         self._store = store
@@ -45,6 +47,7 @@ class Keeper(threading.Thread):
         self._wake = wake
         self._register = register
         self._orphaned = orphaned
+        self._tidy = tidy
         self._held: Attempt | None = None
         self._shouted = ""
         self._contact = Contact(lambda: None)
@@ -119,7 +122,8 @@ class Keeper(threading.Thread):
         return True
 
     def _renew(self, attempt: Attempt) -> bool:
-        """Renew once; False when Redis did not answer. The job runs on meanwhile (R6)."""
+        """Renew once, then do a busy slot's share of the upkeep; False when Redis did not answer. The job runs on
+        meanwhile (R6)."""
         claim = attempt.claim
         try:
             renewed, known = self._store.renew(
@@ -132,8 +136,14 @@ class Keeper(threading.Thread):
             self._contact.lost(error)
             return False
         self._contact.made()
-        if self._held is not attempt:
-            return True
+        if self._held is attempt:
+            self._obey(attempt, renewed, forgotten)
+        with contextlib.suppress(RedisUnreachable):
+            self._tidy(renewed.stale)
+        return True
+
+    def _obey(self, attempt: Attempt, renewed: Renewed, forgotten: bool) -> None:
+        claim = attempt.claim
         if forgotten:
             self._shout(claim)
         elif renewed.fence is not Fenced.OURS:
@@ -141,7 +151,6 @@ class Keeper(threading.Thread):
             self._stop_attempt(attempt, "fenced")
         elif renewed.want in ASKED:
             self._stop_attempt(attempt, renewed.want)
-        return True
 
     def _stop_attempt(self, attempt: Attempt, want: str) -> None:
         attempt.request_stop(want)

@@ -36,6 +36,7 @@ from exs_worker.meter import Meter
 from exs_worker.place import Place
 from exs_worker.rqside import RqSide
 from exs_worker.spool import Spool, Spooled, hand_over
+from exs_worker.upkeep import Upkeep
 
 log = logging.getLogger("exs.worker")
 
@@ -64,8 +65,7 @@ class Slot(RqSide):
         self._next: Claim | None = None
         self._unheard = False  #: a claim was sent whose answer has not been heard: the slot may have been given a job
         self._following: Following | None = None  #: who runs a job on the GPU of this slot too
-        self._reap_at = 0.0
-        self._sweep_at = time.monotonic() + self._timing.push_ttl / 4
+        self._upkeep = Upkeep(store, self._timing)
         self._contact = Contact(self._redis_is_back)
         self._delivery = Delivery(store, spool, self._contact, lambda: self.stopped, self._timing.reconnect)
         self._lost = ""
@@ -76,8 +76,9 @@ class Slot(RqSide):
             lambda: self.stopped,
         )  # fmt: skip
         self._keeper = Keeper(
-            store, self._offer, self._timing, config.lifeline, self.wake, self.announce, self.agent_died
-        )
+            store, self._offer, self._timing, config.lifeline, self.wake, self.announce, self.agent_died,
+            self._upkeep.tidy,
+        )  # fmt: skip
 
     # ------------------------------------------------------------ RQ's loop
 
@@ -118,7 +119,7 @@ class Slot(RqSide):
             elif timeout is None and not self._contact.away:
                 return None
             else:
-                self._reap()
+                self._upkeep.reap()
                 self.announce_if_forgotten()
                 asked = self._wait()
         return None
@@ -298,18 +299,6 @@ class Slot(RqSide):
         if self._next is not None:
             self._attempt_id = new_id()
         return fence
-
-    def _reap(self) -> None:
-        if time.monotonic() < self._reap_at:
-            return
-        self._reap_at = time.monotonic() + self._timing.renew / 2
-        with contextlib.suppress(RedisUnreachable):
-            _, stale = self._store.reap()
-            if stale:
-                self._store.discard_stage(stale, self._timing.push_ttl)
-            if time.monotonic() >= self._sweep_at:
-                self._sweep_at = time.monotonic() + self._timing.push_ttl / 4
-                self._store.sweep_capsules(self._timing.push_ttl)
 
     def _wait(self) -> bool:
         """Sleep until woken, until it is time to look again, or until a signal says to leave. True if it has looked."""
