@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Code:
-    """The capsule of a job. `record`: `root`, the directory that was packed, and what git knew of it: `commit`,
-    `branch`, `diff`, `untracked`."""
+    """The capsule of a job. `record`: `root`, the directory that was packed, `includes`, and what git knew of
+    it: `commit`, `branch`, `diff`, `untracked`."""
 
     store: Store
     manifest: Manifest
@@ -34,6 +34,12 @@ class Code:
     def root(self) -> str:
         """The directory that was packed."""
         return str(self.record.get("root", ""))
+
+    @property
+    def includes(self) -> Sequence[str]:
+        """The files and directories that were packed beside it."""
+        found = self.record.get("includes")
+        return [path for path in found if isinstance(path, str)] if isinstance(found, list) else []
 
 
 def code_of(store: Store, row: JobRow, spec: Spec) -> Code:
@@ -81,12 +87,13 @@ def bring(code: Code, target: str) -> None:
 _Tree = dict[str, tuple[str, int, bytes]]
 
 
-def differences(code: Code, root: str) -> Iterator[str]:
+def differences(code: Code, root: str, output: str = "") -> Iterator[str]:
     """What the directory `root` has otherwise than the code, as a unified diff from the code to it. Raises InputError.
 
-    What its ignore rules leave out today is no difference.
+    What its ignore rules leave out today is no difference, nor is `output`, where run directories are made. What was
+    sent with --include is compared with what is there today.
     """
-    then, now = _pushed(code), _found(root)
+    then, now = _pushed(code), _found(root, code.includes, os.path.join(root, output))
     for path in sorted(then.keys() | now.keys()):
         old, new = then.get(path), now.get(path)
         if old != new:
@@ -140,9 +147,15 @@ def _pushed(code: Code) -> _Tree:
     return tree
 
 
-def _found(root: str) -> _Tree:
+def _stands_in(root: str, include: str) -> bool:
+    """True where `root` is what a checkout made, which has all in one directory."""
+    return os.path.lexists(os.path.join(root, os.path.basename(include)))
+
+
+def _found(root: str, includes: Sequence[str], output: str) -> _Tree:
     tree: _Tree = {}
-    for entry in scan(root, most_bytes=1 << 40, most_files=1 << 30).entries:
+    there = [path for path in includes if os.path.exists(path) and not _stands_in(root, path)]
+    for entry in scan(root, there, {output}, most_bytes=1 << 40, most_files=1 << 30).entries:
         content = os.fsencode(entry.target)
         if entry.kind == "f":
             try:

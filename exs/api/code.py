@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def packed(sweep: Sweep, wish: Wish, settings: Settings) -> tuple[Scan, Capsule]
     apart = {os.path.join(base, output) for base in (root, sweep.spec.cwd)}
     includes = [*wish.includes, *_loose_files(sweep, root)]
     found = scan(root, includes, apart, most_bytes=limits.capsule_bytes, most_files=limits.capsule_files)
-    return found, pack(found, _record(root))
+    return found, pack(found, _record(root, includes))
 
 
 def _loose_files(sweep: Sweep, root: str) -> list[str]:
@@ -77,12 +78,14 @@ def _loose_files(sweep: Sweep, root: str) -> list[str]:
     return [path for path in dict.fromkeys(paths) if not os.path.lexists(os.path.join(root, os.path.basename(path)))]
 
 
-def _record(root: str) -> bytes:
-    """Where a capsule came from, as JSON: the directory, and what git knows of it."""
+def _record(root: str, includes: Sequence[str]) -> bytes:
+    """Where a capsule came from, as JSON: the directory, what was packed beside it, and what git knows of it."""
     from exs.tools.git import checkout
 
     known = checkout(root)
     record = {"root": root, **(vars(known) if known else {})}
+    if includes:
+        record["includes"] = [os.path.abspath(path) for path in includes]
     return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import shlex
 import stat
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -137,10 +138,17 @@ class _Walk:
     def _link(self, where: str, real: str) -> None:
         target = os.readlink(real)
         end = os.path.realpath(real)
-        if os.path.isabs(target) or not (end == self._top or end.startswith(self._top.rstrip("/") + "/")):
+        inside = end == self._top or end.startswith(self._top.rstrip("/") + "/")
+        if not inside:
             raise InputError(
                 f"{real} is a link to {target}, outside of what is packed: a node does not have that.",
                 f"Leave it out with a line /{where} in {EXSIGNORE}, or let --include send what it names.",
+            )
+        if os.path.isabs(target):
+            relative = os.path.relpath(end, os.path.realpath(os.path.dirname(real)))
+            raise InputError(
+                f"{real} is a link to {target}: a node has this directory in another place.",
+                f"Name it as seen from the link: ln -sfn {shlex.quote(relative)} {shlex.quote(real)}",
             )
         self._add(Entry(where, real, "l", target=target))
 

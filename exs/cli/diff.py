@@ -31,7 +31,7 @@ def command(job: str, directory: str | None, git: bool) -> None:
     root = directory or code.root
     if not os.path.isdir(root):
         raise InputError(f"{root} is not here to be compared.", "Name a directory: exs diff JOB DIRECTORY")
-    put(map(safe, differences(code, root)))
+    put(map(safe, differences(code, root, spec.output)))
 
 
 def _git_lines(record: Mapping[str, Json]) -> list[str]:

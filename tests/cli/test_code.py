@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,6 +50,20 @@ def test_the_code_comes_back_and_a_diff_says_what_changed(exs: Exs, project: Pat
     assert sorted(path.name for path in exs.cwd.glob(".back*")) == []
     _, said = exs.both("diff", "code/0", "nowhere", code=2)
     assert "nowhere is not here" in said
+
+
+def test_a_diff_knows_what_was_included_and_where_results_go(exs: Exs, project: Path) -> None:
+    (exs.cwd / "lib").mkdir()
+    (exs.cwd / "lib" / "tool.py").write_text("one\n")
+    exs("push", "proj/sweep.yaml", "proj", "--include", "lib")
+    (project / "output" / "Lr_0.1").mkdir(parents=True)
+    assert exs("diff", "code/0") == ""
+    exs("checkout", "code/0", "back")
+    assert exs("diff", "code/0", "back") == ""
+    (exs.cwd / "lib" / "tool.py").write_text("two\n")
+    assert "--- pushed/lib/tool.py" in exs("diff", "code/0")
+    shutil.rmtree(exs.cwd / "lib")
+    assert "+++ /dev/null" in exs("diff", "code/0")
 
 
 def test_a_line_that_runs_what_a_job_runs(exs: Exs, project: Path) -> None:

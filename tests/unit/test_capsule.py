@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -181,6 +182,14 @@ def test_a_link_that_leaves_the_directory_is_refused(tmp_path: Path, target: str
         names(root)
     (root / ".exsignore").write_text("/bad\n")
     assert "bad" not in names(root)
+
+
+def test_an_absolute_link_to_the_inside_is_refused_with_the_line_that_mends_it(tmp_path: Path) -> None:
+    root = make(tmp_path / "it's", {"data/x": "1", "sub/x": f"-> {tmp_path}/it's/data/x"})
+    with pytest.raises(InputError, match="in another place") as refused:
+        names(root)
+    subprocess.run(["bash", "-c", refused.value.hint.partition(": ")[2]], check=True)
+    assert "sub/x" in names(root) and (root / "sub/x").read_text() == "1"
 
 
 def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
