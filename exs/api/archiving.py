@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exs.errors import InputError, NotFound, Refused
 from exs.paths import exported
 from exs.reader import archivefile
 from exs.rows import JobRow
+from exs.view.commands import without_hidden
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
 def export(store: Store, name: str, path: str) -> tuple[str, int]:
     """Write an experiment to a file, or to NAME.jsonl in a directory: where, and how many jobs.
 
-    Jobs that wait or run are written as they are. Raises NotFound, Refused if there is such a file, InputError.
+    Jobs that wait or run are written as they are, and the sweep without the values of its `secrets`. Raises NotFound,
+    Refused if there is such a file, InputError.
     """
     row = store.experiment(name)
     if os.path.isdir(path):
         path = exported(path, row.name)
-    return path, archivefile.write(path, row, _jobs(store, row.name), store.specs(row.name), store.now())
+    specs = {digest: replace(spec, env=without_hidden(spec)) for digest, spec in store.specs(row.name).items()}
+    return path, archivefile.write(path, row, _jobs(store, row.name), specs, store.now())
 
 
 def move(store: Store, name: str, path: str) -> tuple[str, int]:

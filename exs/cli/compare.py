@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from exs.cli.output import forms, show
 from exs.cli.sources import is_path
+from exs.errors import NotFound
 
 if TYPE_CHECKING:
+    from exs.model import Spec
     from exs.reader.compare import Side
+    from exs.rows import JobRow
 
 #: NAME/17, unless there is a file or directory of that name.
 _SELECTOR = re.compile(r"[^/.][^/]*/[0-9]+(-[0-9]+)?\Z")
@@ -45,27 +49,44 @@ def command(first: str, second: str, everything: bool, form: str | None) -> None
 
 def _side(word: str) -> Side:
     """What `word` names: a directory or file, else what selectors name. Raises NotFound, InputError."""
+    if is_path(word) and (os.path.exists(word) or not _SELECTOR.match(word)):
+        return _of_path(word)
+    try:
+        return _of_queue(word)
+    except NotFound:
+        if not os.path.exists(word):
+            raise
+        return _of_path(word)
+
+
+def _of_path(word: str) -> Side:
+    from exs.api.reader import Reader
+    from exs.reader import archivefile
     from exs.reader.compare import side
 
-    if is_path(word) and (os.path.exists(word) or not _SELECTOR.match(word)):
-        from exs.api.reader import Reader
-
+    if os.path.isdir(word):
         return side(word, list(Reader(word)))
-    return _of_queue(word)
+    archive = archivefile.read(word)
+    return _of_jobs(word, list(archive.jobs()), archive.specs)
 
 
 def _of_queue(word: str) -> Side:
     from exs.cli.session import open_store
-    from exs.reader.compare import side
-    from exs.reader.queued import JobRun
-    from exs.view.commands import templates, typed
 
     store = open_store()
     rows = store.find(word)
     series = store.metrics([row.id for row in rows if row.metrics], points=False)
     for row in rows:
         row.series = series.get(row.id, {})
-    known = store.specs(rows[0].experiment) if rows else {}
+    return _of_jobs(word, rows, store.specs(rows[0].experiment) if rows else {})
+
+
+def _of_jobs(word: str, rows: Sequence[JobRow], known: Mapping[str, Spec]) -> Side:
+    """Jobs with what was pushed: `known` has it by its digest."""
+    from exs.reader.compare import side
+    from exs.reader.queued import JobRun
+    from exs.view.commands import templates, typed
+
     specs = [known[digest] for digest in dict.fromkeys(row.spec for row in rows) if digest in known]
     commands = {}
     if specs:

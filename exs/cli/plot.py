@@ -13,7 +13,7 @@ import click
 from exs.cli.output import show_json
 from exs.cli.selectors import Statuses, selected, status_option
 from exs.cli.session import open_store, out_screen, put
-from exs.cli.sources import is_path, reader_of
+from exs.cli.sources import is_path
 from exs.errors import InputError, NotFound
 from exs.rows import JobRow
 from exs.view.plots.chart import Plot, document
@@ -76,8 +76,7 @@ def command(
     form, path = _target(file) if file is not None else ("", None)
     if path is not None and as_json:
         raise click.UsageError("--json and -o are two forms of output: give one of them.")
-    store = None if is_path(names[0]) else open_store()
-    rows = selected(store, names, states) if store is not None else _from_files(names, y or "", states)
+    store, rows = _jobs(names, y or "", states)
     if not rows:
         raise NotFound("no such jobs.", "exs list -t NAME shows those there are.")
     log_x, log_y = (False, False) if log == "none" else ("x" in log or None, "y" in log) if log else (None, False)
@@ -92,15 +91,28 @@ def command(
         put([f"{safe(str(path))}: {plot.caption[0]}"])
 
 
+def _jobs(names: tuple[str, ...], y: str, states: Statuses) -> tuple[Store | None, list[JobRow]]:
+    """The jobs that the words of the command name, and the queue that they are in. Raises NotFound, InputError."""
+    if not is_path(names[0]):
+        store = open_store()
+        try:
+            return store, selected(store, names, states)
+        except NotFound:
+            if len(names) > 1 or not os.path.exists(names[0]):
+                raise
+    return None, _from_files(names, y, states)
+
+
 def _from_files(names: tuple[str, ...], y: str, states: Statuses) -> list[JobRow]:
     """The runs of a directory, or of a file of `exs export`, as rows. Raises NotFound, InputError."""
+    from exs.api.reader import Reader
     from exs.reader.asrow import row_of
     from exs.reader.reducers import split
 
     if len(names) > 1:
         raise InputError(f"{names[0]} is a path, and nothing can be drawn beside it.", "Name one, or experiments only.")
     source = Path(names[0]).resolve().name
-    runs = list(reader_of(names).runs())
+    runs = list(Reader(names[0]).runs())
     metrics = {name for run in runs for name in run.metrics}
     wanted = y if y in metrics else split(y)[0] if split(y)[0] in metrics else ""
     rows = [row_of(run, at, source, wanted) for at, run in enumerate(runs)]
@@ -118,16 +130,11 @@ def _plot(store: Store | None, rows: list[JobRow], wish: Wish) -> Plot:
     wish = completed(rows, wish)
     curves = wish.kind == "curves"
     names = list(dict.fromkeys(name for name in (*(() if curves else (*wish.x, wish.y)), wish.color) if name))
-    if store is None:
-        if curves and not any(row.series[wish.y].points for row in rows if wish.y in row.series):
-            raise InputError(
-                "run directories have no steps to draw curves over.", "exs plot NAME -x step has the queue's."
-            )
-    elif curves:
+    if store is not None and curves:
         found = store.metrics([row.id for row in rows if row.metrics])
         for row in rows:
             row.series = found.get(row.id, {})
-    else:
+    elif store is not None:
         add_series(store, rows, names)
     now = store.now() if store is not None else 0.0
     fields = dict(zip(names, fields_of(rows, names, "cannot plot", now), strict=True))

@@ -15,7 +15,8 @@ from exs.reader.errors import InvalidKeyError
 from exs.reader.frame import DataFrame, rank
 from exs.reader.query import MISSING, Condition, parse
 from exs.reader.reducers import REDUCERS
-from exs.reader.run import Run
+from exs.reader.run import IMPLIED, Run, full_name
+from exs.reader.told_apart import ToldApart
 
 _PREFIXES = ("config.", "info.", "param.", "hyperparameter.")
 
@@ -125,9 +126,10 @@ def answer(question: Question, runs: Iterable[Run]) -> Answer:
 
 
 def _runs(question: Question, selection: Selection) -> Answer:
-    found = DataFrame(_best(question, selection))
+    apart = ToldApart()
+    found = DataFrame(_best(question, selection if question.columns else apart.watch(selection)))
     made = Answer(runs=found)
-    columns = list(question.columns) or _told_apart(found, question.best)
+    columns = list(question.columns) or _chosen(found, apart.names(), question.best)
     names = columns if question.columns else _short(columns)
     known = {key: [run.find(key) for run in found] for key in columns}
     for key in columns:
@@ -177,17 +179,17 @@ def _first(runs: Iterable[Run], top: int | None) -> list[Run]:
     return kept
 
 
-def _told_apart(runs: DataFrame, best: str) -> list[str]:
-    """What a table shows when nothing was chosen: status, parameters that differ, metrics and results."""
-    differing = runs.diff()
-    if len(runs) == 1:
-        differing = [key for key in runs[0].flat() if key.startswith("config.")]
+def _chosen(runs: DataFrame, params: Sequence[str], best: str) -> list[str]:
+    """What a table shows when nothing was chosen: status, `params`, metrics and results.
+
+    `params` tell apart the runs that were found: of the best ones it is of interest what the others have not.
+    """
     metrics = dict.fromkeys(name for run in runs for name in run.metrics)
     results = dict.fromkeys(key for run in runs for key in run.flat() if key.startswith("result."))
     named = [key for key in results if key.removeprefix("result.") not in metrics]
-    columns = ["info.status", *differing, *metrics, *named]
-    if best and best not in columns:
-        columns.insert(1 + len(differing), best)
+    columns = ["info.status", *params, *metrics, *named]
+    if best and not {full_name(best), *(prefix + best for prefix in IMPLIED)} & set(columns):
+        columns.insert(1 + len(params), best)
     return columns
 
 

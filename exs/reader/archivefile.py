@@ -37,23 +37,24 @@ def _default(one: Field[Any]) -> Any:
 
 
 _JOB = {one.name: (str(one.type), _default(one)) for one in fields(JobRow)}
+_SPEC = {one.name: (str(one.type), _default(one)) for one in fields(Spec)}
 _EXPERIMENT = {one.name: (str(one.type), _default(one)) for one in fields(ExperimentRow) if one.name not in _OF_QUEUES}
 #: Beginning of an annotation -> what a value of it is in JSON.
 _KINDS: list[tuple[str, tuple[type, ...]]] = [
     ("str", (str,)), ("int | None", (int, type(None))), ("float | None", (float, int, type(None))), ("int", (int,)),
     ("float", (float, int)), ("bool", (bool,)), ("tuple", (list,)), ("Mapping", (dict,)), ("Params", (dict,)),
-    ("JobState", (str,)),
+    ("JobState", (str,)), ("Sequence", (list,)),
 ]  # fmt: skip
 
 
 @dataclass
 class Archive:
-    """What a file holds; `jobs()` reads it anew at each call. `written_at`: in Redis seconds."""
+    """What a file holds; `jobs()` reads it anew at each call. `written_at`: in Redis seconds. `specs`: by digest."""
 
     path: str
     experiment: ExperimentRow
     written_at: float
-    specs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    specs: Mapping[str, Spec] = field(default_factory=dict)
 
     def jobs(self) -> Iterator[JobRow]:
         """The jobs by index, with the points of their metrics in `series`. Raises BrokenRecord."""
@@ -180,12 +181,15 @@ def read(path: str) -> Archive:
     if head.get("exs_archive") != VERSION:
         raise BrokenRecord(f"{path} is of version {head.get('exs_archive')!r}, and this exs reads {VERSION}.")
     given = _checked(head.get("experiment"), _EXPERIMENT, f"{path}:1")
-    told = given.pop("counts", {})
-    counts = {JobState(name): number for name, number in told.items() if name in JobState.__members__}
-    written, specs = head.get("written_at"), head.get("specs")
-    row = ExperimentRow(**{**given, "counts": counts, "jobs": jobs, "archived": True})
+    states = given.pop("counts", {})
+    counts = {JobState(name): number for name, number in states.items() if name in JobState.__members__}
+    written, told = head.get("written_at"), head.get("specs")
+    specs = told if isinstance(told, dict) else {}
     return Archive(
-        path, row, written if isinstance(written, (int, float)) else 0.0, specs if isinstance(specs, dict) else {}
+        path,
+        ExperimentRow(**{**given, "counts": counts, "jobs": jobs, "archived": True}),
+        written if isinstance(written, (int, float)) else 0.0,
+        {digest: Spec(**_checked(one, _SPEC, f"{path}:1")) for digest, one in specs.items()},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ _SECTIONS = {
     **dict.fromkeys(("spec", "current_file_path", "version_manager", "commands", "scripts"), CODE),
     **dict.fromkeys(("hostname", "gpus", "executable", "work_dir", "scheduler"), ENVIRONMENT),
 }
+#: Of a command as `param.json` records it, what differs with each run: its GPUs, and the log that it goes to.
+_CALL = re.compile(r"\A(?:CUDA_VISIBLE_DEVICES=[^ ]* )?(.*?)(?: > [^ ]*log\.[^ ]* 2>&1)?\Z", re.DOTALL)
 #: Fields of a Spec that say how, not what: the others are about code.
 _OF_ENVIRONMENT = ("cwd", "output", "timeout", "grace", "stop_signal", "skip_done", "job_dirs")
 
@@ -51,13 +54,19 @@ def side(
             PARAMETERS if prefix == "config" else _SECTIONS.get(name.partition(".")[0]) if prefix == "info" else None
         )
         if section is not None:
-            _put(made, section, name, [flat.get(key) for flat in flats])
+            values = [flat.get(key) for flat in flats]
+            _put(made, section, name, list(map(_called, values)) if name.startswith("commands.") else values)
     _results(made, runs)
     for name, text in (commands or {}).items():
         made.put(CODE, f"command {name}", text)
     for spec in specs[-1:]:
         _spec(made, spec)
     return made
+
+
+def _called(command: Json) -> Json:
+    found = _CALL.match(command) if isinstance(command, str) else None
+    return found[1] if found else command
 
 
 def _put(made: Side, section: str, name: str, values: list[Json]) -> None:

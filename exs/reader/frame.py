@@ -52,7 +52,10 @@ class DataFrame(list[Run]):
         return list(dict.fromkeys(key for run in self for key in run))
 
     def diff(self, start_key: str = "config") -> list[str]:
-        """The columns of which the name begins with `start_key` and that are not the same in all runs."""
+        """The columns of which the name begins with `start_key` and that are not the same in all runs.
+
+        They stand in the order of the first run; those that it lacks come last.
+        """
         differing: dict[str, None] = {}
         flats = [run.flat() for run in self]
         for flat in flats[1:]:
@@ -61,7 +64,8 @@ class DataFrame(list[Run]):
                     there = key in flat and key in flats[0]
                     if not there or not same(flat[key], flats[0][key]):
                         differing[key] = None
-        return list(differing)
+        places = {key: at for at, key in enumerate(flats[0])} if differing else {}
+        return sorted(differing, key=lambda key: places.get(key, len(places)))
 
     def toPandas(self, lazy: bool = True) -> Any:
         """A pandas DataFrame; unless `lazy`, with what metrics and artifacts hold. Raises InputError without pandas."""

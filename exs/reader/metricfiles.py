@@ -38,6 +38,13 @@ class FolderSeries:
         file, key = self.keys[name]
         return [line[key] for line in _lines(os.path.join(LogDir(self.folder).metrics, file)) if key in line]
 
+    def points(self, name: str) -> list[tuple[float, Json]]:
+        """See Series. exs's lines name their step; MLXP's are counted from 1, as the queue counts them."""
+        file, key = self.keys[name]
+        lines = (line for line in _lines(os.path.join(LogDir(self.folder).metrics, file)) if key in line)
+        own = key == name  # MLXP's are called by their log, too
+        return [(_step(line, at) if own else at, line[key]) for at, line in enumerate(lines, 1)]
+
     def reduced(self, name: str, how: str) -> float | None:
         """See Series."""
         return reduced(self.values(name), how)
@@ -92,6 +99,11 @@ def _first_keys(path: str, every: bool) -> list[str]:
     except OSError:
         pass
     return list(found)
+
+
+def _step(line: Mapping[str, Json], at: int) -> float:
+    step = line.get("step")
+    return step if isinstance(step, (int, float)) and not isinstance(step, bool) else at
 
 
 def _lines(path: str) -> Iterator[dict[str, Json]]:

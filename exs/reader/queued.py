@@ -84,10 +84,14 @@ class JobSeries:
 
     def values(self, name: str) -> list[Json]:
         """See Series."""
+        return [value for _, value in self.points(name)]
+
+    def points(self, name: str) -> list[tuple[float, Json]]:
+        """See Series."""
         metric = self._with_points(name).get(name)
         if metric is None:
-            return [self._row.metrics[name]]
-        return [value for _, value in metric.points] or [metric.last[1]]
+            return [(1, self._row.metrics[name])]
+        return list(metric.points) or [metric.last]
 
     def reduced(self, name: str, how: str) -> float | None:
         """See Series."""
@@ -135,6 +139,12 @@ class JobRun(Run):
             flattened("result.", self.row.result, self._made)
             self._made.update({f"info.{key}": value(self.row) for key, value in _INFO.items()})
         return self._made
+
+    def config(self) -> Mapping[str, Any]:
+        """See Run."""
+        found: dict[str, Any] = {}
+        flattened("config.", self.row.params, found)
+        return found
 
     def set(self, values: Mapping[str, Any]) -> Run:
         """See Run."""

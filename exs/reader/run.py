@@ -14,8 +14,10 @@ from exs.reader.reducers import REDUCERS, number, split
 METRIC, ARTIFACT = "METRIC", "ARTIFACT"
 #: Keys of one run; a mapping of aliases could be made of billions.
 MOST_KEYS = 10_000
+#: Prefixes that may be left out, in the order in which they are tried.
+IMPLIED = ("", "result.", "config.", "info.")
 #: Prefixes of `exs list`, and the ones that they mean here.
-_PREFIXES = {"param.": "config.", "hyperparameter.": "config."}
+_PREFIXES = {"param.": "config.", "hyperparameter.": "config.", "metric.": ""}
 
 
 class Series(Protocol):
@@ -26,6 +28,9 @@ class Series(Protocol):
 
     def values(self, name: str) -> list[Json]:
         """All values of one, in the order in which they were logged. Raises KeyError."""
+
+    def points(self, name: str) -> list[tuple[float, Json]]:
+        """The same with the step of each. Raises KeyError."""
 
     def reduced(self, name: str, how: str) -> float | None:
         """One number for all of them, by a name of REDUCERS. Raises KeyError."""
@@ -39,6 +44,10 @@ class NoSeries:
         return ()
 
     def values(self, name: str) -> list[Json]:
+        """See Series."""
+        raise KeyError(name)
+
+    def points(self, name: str) -> list[tuple[float, Json]]:
         """See Series."""
         raise KeyError(name)
 
@@ -72,6 +81,14 @@ class Run(Mapping[str, Any]):
     def flat(self) -> dict[str, Any]:
         """What needs no reading: all but metrics and artifacts."""
         return self._flat
+
+    def points(self, metric: str) -> list[tuple[float, Json]]:
+        """All values of a metric with the step of each. Raises KeyError."""
+        return self._series.points(metric)
+
+    def config(self) -> Mapping[str, Any]:
+        """Its parameters, with the prefix `config.`."""
+        return {key: value for key, value in self.flat().items() if key.startswith("config.")}
 
     @property
     def metrics(self) -> Sequence[str]:
@@ -125,7 +142,7 @@ class Run(Mapping[str, Any]):
         if flat:
             return self._of_flat(key)
         found = self._of_metrics(key, name, how)
-        for prefix in ("", "result.", "config.", "info."):
+        for prefix in IMPLIED:
             if found is MISSING:
                 found = self._of_flat(prefix + key)
         return found
@@ -143,13 +160,18 @@ class Run(Mapping[str, Any]):
 @lru_cache(1000)  # a query asks for the same few keys of every run
 def _meant(key: str) -> tuple[bool, str, str, str]:
     """Whether a key has the prefix of what needs no reading; its full name; the metric and the reducer in it."""
+    of_metric, key = key.startswith("metric."), full_name(key)
+    if not of_metric and key.startswith(("config.", "info.", "result.")):
+        return True, key, "", ""
+    return False, key, *split(key)
+
+
+def full_name(key: str) -> str:
+    """A key with the prefix that its own means: `param.lr` is config.lr, and `metric.loss` is loss."""
     for prefix, meant in _PREFIXES.items():
         if key.startswith(prefix):
-            key = meant + key[len(prefix) :]
-    if key.startswith(("config.", "info.", "result.")):
-        return True, key, "", ""
-    key = key.removeprefix("metric.")
-    return False, key, *split(key)
+            return meant + key[len(prefix) :]
+    return key
 
 
 def reduced(values: Sequence[Json], how: str) -> float | None:

@@ -170,7 +170,30 @@ def test_compare_two_jobs_and_two_experiments(done: Exs, lab: Lab) -> None:
     done.both("compare", "resnet", "nothing", code=2)
 
 
-def test_compare_a_job_with_the_file_that_it_went_to(done: Exs) -> None:
+def test_compare_an_experiment_with_the_file_that_it_went_to(done: Exs) -> None:
     done("export", "resnet", "a.jsonl")
-    rows = json.loads(done("compare", "resnet", "a.jsonl", "--json"))["rows"]
-    assert {row["kind"] for row in rows} <= {"code", "environment"}
+    assert done("compare", "resnet", "a.jsonl") == "resnet and a.jsonl do not differ.\n"
+    rows = json.loads(done("compare", "resnet", "a.jsonl", "--all", "--json"))["rows"]
+    assert {row["kind"] for row in rows} == {"parameter", "result", "run", "code", "environment"}
+
+
+def test_compare_takes_a_directory_by_its_bare_name(done: Exs) -> None:
+    for number in (1, 2):
+        folder = done.cwd / "mine" / f"Lr_{number}"
+        folder.mkdir(parents=True)
+        log = f"mine/Lr_{number}/log.run.2026-11-26.07:07:0{number}"
+        record = {"lr": number, "_commands": {"run": f"CUDA_VISIBLE_DEVICES={number} python train.py > {log} 2>&1"}}
+        (folder / "param.json").write_text(json.dumps(record))
+    (row,) = json.loads(done("compare", "mine/Lr_1", "mine/Lr_2", "--json"))["rows"]
+    assert row == {"name": "lr", "kind": "parameter", "mine/Lr_1": 1, "mine/Lr_2": 2, "difference": 1}
+    rows = json.loads(done("compare", "mine", "resnet", "--json"))["rows"]
+    assert {row["name"]: row["mine"] for row in rows}["lr"] == [1, 2]
+
+
+def test_an_exported_file_has_no_secrets(done: Exs, tmp_path: Path) -> None:
+    sweep = "name: hidden\ncommand: echo {lr}\nparams: {lr: 1}\nenv: {WANDB: s3cret, PLAIN: seen}\nsecrets: [WANDB]\n"
+    (tmp_path / "sweep.yaml").write_text(sweep)
+    done("push", "sweep.yaml")
+    done("export", "hidden", "b.jsonl")
+    text = (tmp_path / "b.jsonl").read_text()
+    assert "s3cret" not in text and "seen" in text

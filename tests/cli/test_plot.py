@@ -14,6 +14,7 @@ import pytest
 from cli.lab import Exs, Lab
 from exs.model import Claim, Failure, JobState, Json, NewJob, Spec
 from exs.store.push import Origin
+from unit.mlxp_runs import write_run
 
 S = JobState
 SVG = "{http://www.w3.org/2000/svg}"
@@ -247,6 +248,17 @@ def test_a_library_that_is_not_installed_is_named_with_what_to_type(exs: Exs, la
     assert exs.json("plot", "nets")["kind"] == "line"
 
 
+def test_curves_of_mlxps_runs_count_their_steps_as_the_queue_does(exs: Exs) -> None:
+    for seed in (1, 2):
+        losses = [{"epoch": epoch, "loss": seed + epoch, "note": "fine"} for epoch in range(1200)]
+        write_run(exs.cwd / "logs", seed, {"lr": 0.1, "seed": seed}, {"train": losses})
+    with (exs.cwd / "logs/1/metrics/train.json").open("a") as file:
+        file.write('{"epoch": 1200, "lo')
+    (group,) = exs.json("plot", "logs", "-x", "step", "-y", "train.loss")["groups"]
+    first, *_, last = group["points"]
+    assert (first["x"], first["y"], first["n"]) == (1, 1.5, 2) and (last["x"], last["y"]) == (1200, 1200.5)
+
+
 def test_run_directories_and_exported_files_are_drawn_too(exs: Exs, lab: Lab) -> None:
     for at in range(4):
         folder = exs.cwd / "output" / f"Lr_{at}"
@@ -257,7 +269,9 @@ def test_run_directories_and_exported_files_are_drawn_too(exs: Exs, lab: Lab) ->
     plot = exs.json("plot", "./output", "-x", "lr", "-y", "loss.min")
     assert numbers(plot) == {"": [(0.01, 2.0, 1), (0.1, 1.0, 1), (1.0, 0.0, 1)]}
     assert plot["caption"][0] == "4 jobs: 3 drawn, 1 failed." and plot["title"] == "output: loss.min by lr"
-    assert "have no steps" in exs.both("plot", "./output", "-x", "step", code=2)[1]
+    plot = exs.json("plot", "output", "-x", "step")
+    assert numbers(plot)["0.1"] == [(1, 4.0, 1), (2, 1.0, 1)] and plot["title"] == "output: loss by step"
+    assert plot["caption"][0] == "4 jobs: 3 drawn, 1 failed."
     sweep(lab)
     exs("export", "nets", "nets.jsonl")
     for more in (["-x", "lr", "-y", "acc"], ["-x", "step", "-y", "loss"]):

@@ -61,6 +61,18 @@ def test_best_is_lowest_unless_asked_otherwise(four: Exs) -> None:
     assert names(four, "resnet", "--best", "acc", "--max", "--top", "1") == ["resnet/1"]
 
 
+def test_best_by_a_result_shows_it_once_and_what_tells_the_best_from_the_others(four: Exs) -> None:
+    def header(*words: str) -> list[str]:
+        found: list[str] = four.json("results", "resnet", *words)["columns"]
+        return found
+
+    assert header("--best", "-acc", "--top", "1") == ["run", "status", "lr", "seed", "loss", "acc"]
+    assert header("--best", "-result.acc", "--top", "2") == ["run", "status", "lr", "seed", "loss", "acc"]
+    assert header("--best", "param.lr") == ["run", "status", "lr", "seed", "loss", "acc"]
+    assert header("--best", "loss.min") == ["run", "status", "lr", "seed", "loss.min", "loss", "acc"]
+    assert header("-q", "seed == 1") == ["run", "status", "lr", "seed", "model", "loss", "acc"], "one run: all of it"
+
+
 def test_groups_are_numbers_over_runs(four: Exs) -> None:
     found = rows(four, "resnet", "--group-by", "model,status", "--agg", "mean,std,count", "--columns", "loss.min")
     (complete,) = [row for row in found if row["status"] == "COMPLETE"]

@@ -236,6 +236,7 @@ def test_columns_and_parts(runs: DataFrame) -> None:
 
 
 def test_diff_names_what_differs(runs: DataFrame) -> None:
+    assert runs.diff() == runs.sort("config.optimizer.lr").diff(), "in one order, whichever run comes first"
     assert sorted(runs.diff()) == ["config.model.num_units", "config.optimizer.lr", "config.seed"]
     assert runs.diff("info.status") == []
 
