@@ -12,6 +12,7 @@ from exs.paths import exported
 from exs.reader import archivefile
 from exs.rows import JobRow
 from exs.view.commands import without_hidden
+from exs.view.text import masked_all
 
 if TYPE_CHECKING:
     from exs.store.store import Store
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 def export(store: Store, name: str, path: str) -> tuple[str, int]:
     """Write an experiment to a file, or to NAME.jsonl in a directory: where, and how many jobs.
 
-    Jobs that wait or run are written as they are, and the sweep without the values of its `secrets`. Raises NotFound,
-    Refused if there is such a file, InputError.
+    Jobs that wait or run are written as they are; values of secret variables are not, for files are passed on.
+    Raises NotFound, Refused if there is such a file, InputError.
     """
     row = store.experiment(name)
     if os.path.isdir(path):
         path = exported(path, row.name)
-    specs = {digest: replace(spec, env=without_hidden(spec)) for digest, spec in store.specs(row.name).items()}
+    specs = {
+        digest: replace(spec, env=masked_all(without_hidden(spec))) for digest, spec in store.specs(row.name).items()
+    }
     return path, archivefile.write(path, row, _jobs(store, row.name), specs, store.now())
 
 

@@ -12,6 +12,7 @@ from exs.reader.frame import rank
 from exs.reader.query import MISSING, same
 from exs.reader.reducers import REDUCERS, number
 from exs.reader.run import Run
+from exs.view.commands import without_hidden
 from exs.view.text import masked
 
 PARAMETERS, RESULTS, RUN, CODE, ENVIRONMENT = "parameter", "result", "run", "code", "environment"
@@ -105,7 +106,7 @@ def _spec(made: Side, spec: Spec) -> None:
     for name, value in asdict(spec).items():
         if name in _OF_ENVIRONMENT and value is not None:
             made.put(ENVIRONMENT, name, value)
-    for name, text in spec.env.items():
+    for name, text in without_hidden(spec).items():
         made.put(ENVIRONMENT, f"env.{name}", text)
 
 

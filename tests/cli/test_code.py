@@ -123,8 +123,18 @@ def test_variables_come_from_the_command_line_and_secrets_are_shown_nowhere(exs:
     exs("push", "proj/sweep.yaml", "proj")
     shown = ""
     verbs = ("show code", "show code/0", "show code --json", "show code/0 --json", "cmd code/0", "list -t code --json")
-    for verb in (*verbs, "list --json", "why code", "show listed", "diff listed/0"):
+    for verb in (
+        *verbs,
+        "list --json",
+        "why code",
+        "show listed",
+        "diff listed/0",
+        "compare code listed",
+        "compare code listed --json",
+    ):
         shown += "".join(exs.both(*verb.split()))
+    exs("export", "code", "code.jsonl")
+    shown += (exs.cwd / "code.jsonl").read_text()
     assert CANARY not in shown
     assert "FROM_HERE=here" in shown and "b c=d" in shown and 'HUB="$HUB"' in shown and "HUB=***" in shown
     del exs.env["HUB"]
