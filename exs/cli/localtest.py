@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from exs.cli.debug import claim_of, interruptible
 from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK, InputError
 from exs.model import Claim, JobState, Json, Outcome, Spec
 from exs.sweep.model import Sweep
-from exs.view.text import safe, safe_lines
+from exs.view.text import safe, safe_lines, without_secrets
 from exs.view.when import duration
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ PATIENCE = 60.0
 #: Seconds after which a second run is asked to stop; sooner if it says that it looks for that.
 _WARM_UP = 2.0
 _LOOK = 0.02
+#: Of the output of what failed, so much is shown.
+_TAIL_BYTES = 4096
+_TAIL_LINES = 20
 
 
 def run_test(sweep: Sweep, plan: SlotPlan, patience: float = PATIENCE, wish: Wish | None = None) -> int:
@@ -67,7 +71,7 @@ def run_test(sweep: Sweep, plan: SlotPlan, patience: float = PATIENCE, wish: Wis
         spec = replace(spec, capsule=capsule.name)
         place = replace(place, workshop=cache(lambda: _workshop(capsule, scratch, settings)))
     test = _Test(claim_of(sweep, job), spec, place)
-    session.put([f"test {safe(job.name)} of {safe(sweep.name)}, in {scratch}"])
+    session.put([f"test {safe(without_secrets(job.name, job.params))} of {safe(sweep.name)}, in {scratch}"])
     try:
         code = test.run(patience)
     except BaseException:
@@ -124,6 +128,7 @@ class _Test:
         self._spec = spec
         self._place = place
         self.failed = False
+        self._log = ""
 
     def run(self, patience: float) -> int:
         """Both runs, and the verdict."""
@@ -145,15 +150,14 @@ class _Test:
         if not self.failed:
             session.put(["passed"])
             return EXIT_OK
-        session.put(["failed"])
+        session.put([*self._last_words(), "failed"])
         return EXIT_JOB_FAILED
 
     # ------------------------------------------------------------ stages
 
     def _first(self, ran: _Ran) -> None:
         outcome, told = ran.outcome, ran.outcome.report
-        words = "; ".join(" ".join(command) if command else name for name, command in self._commands())
-        self._say(ran.started, "command started", words if ran.started else outcome.detail)
+        last = self._commands(ran)
         if not ran.started:
             return
         size = sum(os.path.getsize(log) for log in ran.attempt.logs if os.path.exists(log))
@@ -167,10 +171,24 @@ class _Test:
             self._say(None, "exit code", f"it still ran after {duration(ran.asked)}; {MODE}=1 could make it shorter")
         else:
             done = outcome.state in (JobState.DONE, JobState.PRUNED)
-            what = f"0 after {duration(outcome.seconds)}" if done else outcome.detail
+            what = f"0 after {duration(outcome.seconds)}" if done else f"{last}{outcome.detail}"
             self._say(done, "exit code", what)
-            if not done and outcome.tail:
-                session.put([f"  | {line}" for line in safe_lines(outcome.tail).splitlines()[-20:]])
+
+    def _commands(self, ran: _Ran) -> str:
+        """Say of each command whether it started; returns the name of the last that did, where there are several."""
+        typed, started, last = ran.attempt.typed, "command started", ""
+        if not typed:
+            self._say(False, started, ran.outcome.detail)
+        for (name, words), log in zip(typed.items(), ran.attempt.logs, strict=True):
+            label = f"{name}: " if len(typed) > 1 else ""
+            if not os.path.exists(log):
+                self._say(None, started, f"{label}not begun")
+            elif not ran.started and log == ran.outcome.log:
+                self._say(False, started, f"{label}{ran.outcome.detail}")
+            else:
+                last = label
+                self._say(True, started, label + without_secrets(words, self._claim.params))
+        return last
 
     def _metrics(self, told: Mapping[str, Json], result: Mapping[str, Json]) -> None:
         names = [*(told.get("metrics") or {}), *result]
@@ -214,6 +232,14 @@ class _Test:
 
     # ------------------------------------------------------------ running
 
+    def _last_words(self) -> Iterator[str]:
+        """The end of what the run printed last."""
+        from exs_worker import plainfile
+
+        with suppress(OSError):
+            text = plainfile.read_end(self._log, _TAIL_BYTES)[0].decode("utf-8", "replace")
+            yield from (f"  | {line}" for line in safe_lines(text).splitlines()[-_TAIL_LINES:])
+
     def _attempt(self, claim: Claim, due: _Due) -> _Ran:
         from exs_worker.attempt import Attempt
 
@@ -223,21 +249,13 @@ class _Test:
         outcome = interruptible(attempt, watch.begin, watch.finish)
         started = watch.started or any(os.path.exists(log) for log in attempt.logs)
         spawned = started and not (outcome.failure is not None and outcome.failure.value == "spawn")
+        self._log = outcome.log
         took = 0.0 if watch.asked_at is None else time.monotonic() - watch.asked_at
         asked = None if watch.asked_at is None or not outcome.requeue else watch.asked_at - watch.began
         return _Ran(attempt, outcome, spawned, asked, took)
 
     def _interrupted(self, ran: _Ran) -> bool:
         return ran.outcome.state is JobState.CANCELED
-
-    def _commands(self) -> list[tuple[str, list[str]]]:
-        """Each command as it is written, as far as it is words."""
-        found = []
-        for name, command in self._spec.commands.items():
-            words = command.get("argv")
-            plain = [part for word in words or () for part in word if isinstance(part, str)]
-            found.append((name, plain))
-        return found
 
     def _say(self, good: bool | None, stage: str, found: str) -> None:
         """A line; None is neither good nor bad."""

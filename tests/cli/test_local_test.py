@@ -111,6 +111,25 @@ def test_what_could_never_work_fails_with_its_reason(alone: Exs, sweep: str, sta
     assert scratch(out).is_dir(), "what it left is there to be looked at"
 
 
+def test_it_names_the_command_that_failed_with_its_values_and_last_words(alone: Exs) -> None:
+    commands = "{prepare: \"echo {x} {token}\", train: 'echo up; false', score: echo}"
+    _, out = stages(alone, f"name: t\ncommands: {commands}\nparams: {{x: ['a b'], token: [hidden]}}\n", code=1)
+    assert "command started                  prepare: echo 'a b' ***\n" in out
+    assert "train: " in out and "-     command started                  score: not begun\n" in out
+    assert "exit code                        train: exit code 1\n  | up\nfailed\n" in out
+    assert "hidden" not in out
+    _, out = stages(alone, "name: t\ncommands: {one: echo 1, two: no-such-program}\n", code=1)
+    assert "ok    command started                  one: echo 1\n" in out
+    assert "FAIL  command started                  two: no such program" in out
+
+
+def test_the_end_of_the_output_is_there_whatever_failed(alone: Exs) -> None:
+    (alone.cwd / "t.sh").write_text("echo the end of it\necho no json > $EXS_REPORT\n")
+    found, out = stages(alone, "name: t\ncommand: sh t.sh\n", code=1)
+    assert found["report readable"] == "FAIL" and found["exit code"] == "ok"
+    assert "  | the end of it\nfailed\n" in out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

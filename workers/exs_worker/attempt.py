@@ -82,6 +82,11 @@ class Attempt:
         return [command.log for command in self._prepared.commands] if self._prepared else []
 
     @property
+    def typed(self) -> dict[str, str]:
+        """Name of each command that it runs -> its words as a person would type them, in order."""
+        return {command.name: command.rendered.typed for command in self._prepared.commands} if self._prepared else {}
+
+    @property
     def report(self) -> Report | None:
         """What the job tells of itself; None before `prepare`."""
         return self._prepared.report if self._prepared else None
