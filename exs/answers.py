@@ -10,8 +10,20 @@ from exs.rows import ExperimentRow, JobRow, SlotRow, UnusedGpu
 
 
 @dataclass(frozen=True)
+class Lasting:
+    """How long a job is expected to take at most, by which slots with an end leave it to others.
+
+    `by`: "timeout", its own, or "median", of `samples` finished jobs of its experiment.
+    """
+
+    seconds: float
+    by: str
+    samples: int = 0
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """What a slot says to a job that waits. `kind`: idle, busy, held, unfit, drained, suspended or silent."""
+    """What a slot says to a job that waits. `kind`: idle, busy, held, unfit, drained, suspended, silent or ending."""
 
     slot: SlotRow
     kind: str
@@ -47,6 +59,7 @@ class Why:
     unused: Sequence[UnusedGpu] = ()
     estimate: Estimate | None = None
     unsure: str = ""  #: why there is no estimate
+    lasting: Lasting | None = None  #: None where nobody knows, and for a job that may be interrupted
 
 
 @dataclass(frozen=True)

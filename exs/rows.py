@@ -233,7 +233,8 @@ class SlotRow:
     memory: int = 0  #: bytes of its smallest device, 0 if it has none or does not tell
     only: str = ""  #: the one experiment of which it takes jobs, "" for any
     job_started_at: float = 0.0
-    until: float = 0.0  #: when its worker leaves, 0.0 for never
+    until: float = 0.0  #: when its worker takes no more jobs, 0.0 for never
+    ends: float = 0.0  #: when what it still runs is handed back: it takes no job that is likely to outlast this
     idle_exit: float = 0.0  #: seconds without a job after which its worker leaves
     max_jobs: int = 0  #: jobs after which its worker leaves
     drain: Drain | None = None

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Workers of exs as an array of Slurm jobs: sbatch --array=1-8 deploy/slurm/workers.sh
-# Each serves the GPUs that Slurm gives it, takes no job whose timeout is longer than the time it has left, and hands
-# back what still runs before that is over: a job that saves checkpoints goes on from the last one in another allocation.
+# Each serves the GPUs that Slurm gives it, takes no job whose timeout, or what jobs of its experiment took, is longer
+# than the time it has left, and hands back what still runs before that is over. A job that saves checkpoints is taken
+# however long it takes: it goes on from the last one in another allocation.
 # Needs in the environment of sbatch: EXS_REDIS_URL (exs server url), and exs on PATH.
 
 #SBATCH --job-name=exs-worker

@@ -122,12 +122,11 @@ def show_experiments(form: str | None, everything: bool = False, active: bool = 
 
 def experiments(store: Store, finished: int | None, archived: bool) -> ExperimentTable:
     """One line per experiment, of those that are over the newest `finished`, None for all."""
-    from exs.store.waits import Waits
     from exs.view.experiments import ExperimentTable, shown
 
     rows = [row for row in store.experiments() if archived or shown(row)]
     slots = store.workers()
-    Waits(slots, store.settings.timing.lease).note(rows)
+    store.waits(slots, rows).note(rows)
     store.note_pace(rows)
     return ExperimentTable(rows, slots, store.now(), finished, store.unused_gpus())
 
@@ -161,7 +160,6 @@ def filed(path: str, look: Look) -> Listing:
 def jobs(store: Store, name: str, look: Look) -> Listing:
     """The jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
     from exs.cli.fields import add_series
-    from exs.store.waits import Waits
 
     experiment = experiment_or_none(store, name)
     if experiment is None:
@@ -172,7 +170,7 @@ def jobs(store: Store, name: str, look: Look) -> Listing:
     rows = [row for row in found if look.states.names(row)] if look.states else found
     if experiment.kind != "pull":
         if any(row.state is JobState.QUEUED for row in rows):
-            Waits(store.workers(), store.settings.timing.lease).note_jobs(experiment, rows)
+            store.waits(store.workers(), [experiment]).note_jobs(experiment, rows)
         store.note_pace([experiment])
     add_series(store, rows, (*look.fields, *look.chosen))
     return _arranged(experiment, rows, look, store.now())

@@ -68,8 +68,9 @@ def command(
     The first Ctrl-C or SIGTERM finishes running jobs and takes no more; a second one hands them back to the queue.
     --until, --idle-exit and --max-jobs end it in the same way, whichever comes first, with exit code 0.
     Without an option: every GPU of the machine, or one slot without a GPU where there is none. Inside a job of SLURM,
-    OAR, PBS, SGE or LSF: its GPUs alone; no job is taken whose timeout is longer than the rest of it, and what
-    still runs goes back to the queue before it ends, or when the scheduler warns (SIGUSR1, SIGTERM).
+    OAR, PBS, SGE or LSF: its GPUs alone; what still runs goes back to the queue before it ends, or when the scheduler
+    warns (SIGUSR1, SIGTERM). There, and with --grace, no job is taken that is likely to take longer than what is left,
+    by its timeout or by what jobs of its experiment took, unless it saves checkpoints: exs why tells.
     """
     if context.invoked_subcommand is not None:
         return

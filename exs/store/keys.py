@@ -161,8 +161,8 @@ STRANGER_TTL = 3600
 #: zset per pool and offer: SLOT -> ms until which it is believed to wait for a token: a lease after it last asked, so
 #: that no token is left for the dead. Written by claim, taken from by sync. Lives a lease after the last asked.
 IDLE = "exs:idle:"
-#: set per pool: the offers (`devices|memory|only`) with which slots wait in it. Written by claim, read by sync. Lives
-#: a lease after the last asked.
+#: set per pool: the offers (`devices|memory|only`, with `|ends` and `|held` behind) with which slots wait in it.
+#: Written by claim, read by sync. Lives a lease after the last asked.
 OFFERS = "exs:offers:"
 #: list per SLOT: wake-up tokens. Written by sync, taken by the slot. Lives WAKE_TTL.
 WAKE = "exs:wake:"
@@ -270,7 +270,7 @@ WORKER_FIELDS = {
     "exs_version": "of exs",
     "exs_terms": "JSON of exs_worker.terms.Terms, when it leaves: epoch and other seconds; absent for never",
     "exs_at": "attempt that it runs; absent when it has none",
-    "exs_offer": "with which offer it waited last; |held behind it while it is held",
+    "exs_offer": "with which offer it waited last; |ends behind it if it has an end, |held while it is held",
     "exs_locks": "names of the locks of its GPUs, comma separated",
     "exs_hold": "queue for a job of which it is held, absent for none",
     "exs_with": "attempt that another slot runs on its GPU too; absent for none",
@@ -347,6 +347,8 @@ EXPERIMENT_FIELDS = {
     "weight": "its weight in a fair-share pool; absent for 1",
     "pushed_weight": "the weight of the last push that named another one",
     "fair": "1 while it stands ready in a fair-share pool",
+    "tk": "what finished jobs took, by claims of slots with an end: the median, ms; of how many; 1 if they save "
+    "checkpoints; when it was measured, ms",
     "preempted_by": "the experiment for which one of its jobs was stopped last, until one of its jobs runs again",
     "preemptible": "0 when its jobs may not be stopped for others",
     "retries": "attempts after the first",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from exs.errors import BrokenRecord
@@ -47,6 +47,7 @@ def slot_row(reply: Sequence[Any], now: float) -> SlotRow:
         only=text(f.get("exs_only")),
         job_started_at=iso_seconds(started),
         until=min((terms[name] for name in ("until", "stop_by") if terms.get(name)), default=0.0),
+        ends=_end(terms),
         idle_exit=terms.get("idle_exit", 0.0),
         max_jobs=int(terms.get("max_jobs", 0)),
         drain=drain,
@@ -65,6 +66,13 @@ def _terms(record: bytes | None) -> dict[str, float]:
     except BrokenRecord:
         return {}
     return {name: value for name, value in f.items() if isinstance(value, (int, float)) and abs(value) <= LARGEST}
+
+
+def _end(terms: Mapping[str, float]) -> float:
+    """As `exs_worker.terms.Terms.end` says it; 0.0 for never."""
+    ends = [terms["until"] + terms["grace"]] if terms.get("until") and "grace" in terms else []
+    ends += [terms["stop_by"]] if terms.get("stop_by") else []
+    return min(ends, default=0.0)
 
 
 def drain_from(place: str, record: bytes) -> Drain:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exs.answers import Estimate, Verdict, Why
+from exs.answers import Estimate, Lasting, Verdict, Why
 from exs.errors import NotFound
 from exs.model import HELD, JobState, Resources
 from exs.rows import ExperimentRow, JobRow, SlotRow
@@ -21,6 +21,8 @@ _ONE = re.compile(r"(?P<name>[^/]+)/(?P<index>\d{1,15})\Z")
 #: Experiments whose finished jobs are measured, and jobs that are read for that: about 2 ms of Redis.
 _MEASURED = 30
 _SAMPLES = 600
+#: Queues of which one script call looks at what is next: about 2 ms of Redis.
+_QUEUES = 30
 #: Shares of the measured times between which the start lies.
 _SHARES = (0.25, 0.5, 0.75)
 
@@ -46,18 +48,37 @@ class Explainers(Watchers):
             found = self._call("why", waiting[0].id, -1)
         return self._why(found, slotrows.slot_rows(*self._workers(slots)), unused_from(unused))
 
+    def waits(self, slots: Sequence[SlotRow], rows: Sequence[ExperimentRow]) -> Waits:
+        """What says why the jobs of these experiments wait for these slots.
+
+        Reads nothing unless one of them has an end; then what is next in each queue, one round trip for 30 of them.
+        """
+        if not any(slot.ends for slot in slots):
+            return self._waits_of(slots, 0.0, {})
+        queues = [queue for row in rows if row.kind != "pull" for queue, jobs in row.queued.items() if jobs]
+        parts = [queues[at : at + _QUEUES] for at in range(0, len(queues), _QUEUES)]
+        now, lasting = 0.0, {}
+        for part, (ms, *found) in zip(parts, self._stream("lasting", parts), strict=True):
+            now = ms / 1000
+            lasting.update({queue: one[0] / 1000 for queue, one in zip(part, found, strict=True) if one})
+        return self._waits_of(slots, now, lasting)
+
+    def _waits_of(self, slots: Sequence[SlotRow], now: float, lasting: Mapping[str, float]) -> Waits:
+        return Waits(slots, self.settings.timing.lease, now, lasting)
+
     def _why(self, found: Sequence[Any], slots: Sequence[SlotRow], unused: Any) -> Why:
-        now, flat, experiment, before, fair, _, others = found
+        now, flat, experiment, before, fair, _, others, expected = found
         now /= 1000
         job = rows.job_row(flat, now) if flat else None
         row = rows.experiment_row(experiment)
         if job is None or job.state is not JobState.QUEUED:
             took = self._took([row.name]) if job is not None and job.state in HELD else {}
             return _running(now, job, row, took)
-        waits = Waits(slots, self.settings.timing.lease)
+        lasting = _lasting(expected)
+        waits = self._waits_of(slots, now, {job.queue: lasting.seconds} if lasting else {})
         needs = row.needs.get(job.queue)
         waits.note_jobs(row, [job])
-        verdicts = [waits.verdict(slot, row, needs) for slot in slots]
+        verdicts = [waits.verdict(slot, row, job.queue) for slot in slots]
         takers = [verdict.slot for verdict in verdicts if verdict.kind in ("busy", "idle", "held")]
         ahead = _ahead(others, takers)
         took = self._took([row.name, *(slot.experiment for slot in slots if slot.experiment), *ahead])
@@ -67,14 +88,19 @@ class Explainers(Watchers):
         ]
         guess, unsure = None, ""
         if job.why not in STUCK and job.why != "canary":
-            guess, unsure = _estimate(now, job, row, needs, takers, ahead, before, took)
-        return Why(now, job, row, job.why, before, ahead, bool(fair), verdicts, unused, guess, unsure)
+            guess, unsure = _estimate(now, job, row, needs, takers, ahead, before, took, lasting)
+        return Why(now, job, row, job.why, before, ahead, bool(fair), verdicts, unused, guess, unsure, lasting)
 
     def _took(self, names: Sequence[str]) -> Took:
         """How long some finished jobs of these experiments took, shortest first."""
         wanted = list(dict.fromkeys(names))[:_MEASURED]
         replies = self._call("durations", max(20, _SAMPLES // len(wanted)), *wanted)
         return {name: sorted(ms / 1000 for ms in reply) for name, reply in zip(wanted, replies, strict=True)}
+
+
+def _lasting(expected: Sequence[Any]) -> Lasting | None:
+    """How long the job is expected to take, of what why.lua says of it."""
+    return Lasting(expected[0] / 1000, records.text(expected[1]), expected[2]) if expected else None
 
 
 def _running(now: float, job: JobRow | None, row: ExperimentRow, took: Took) -> Why:
@@ -112,6 +138,7 @@ def _estimate(
     ahead: dict[str, int],
     before: int,
     took: Took,
+    lasting: Lasting | None,
 ) -> tuple[Estimate | None, str]:
     """When the job is likely to start, or why nobody can tell."""
     own = took.get(row.name, ())
@@ -122,9 +149,14 @@ def _estimate(
         return None, f"no job of {row.name} is done yet"
     starts = []
     for share in _SHARES:
-        free = [moment for slot in alone if (moment := _free(slot, now, took, share))]
-        if not free:
+        known = [(slot, moment) for slot in alone if (moment := _free(slot, now, took, share))]
+        if not known:
             return None, "nobody knows how long the jobs take that run now"
+        free = [
+            moment for slot, moment in known if not lasting or not slot.ends or moment + lasting.seconds <= slot.ends
+        ]
+        if not free:
+            return None, "the slots that could run it are likely to end before they have finished it"
         length = estimate.quantile(own, share) if own else 0.0
         groups = [
             (estimate.quantile(took[name], share) if took.get(name) else length, jobs) for name, jobs in ahead.items()

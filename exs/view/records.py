@@ -171,6 +171,7 @@ def slot(row: SlotRow, now: float) -> dict[str, Json]:
         "version": row.version or None,
         "held_for": row.held_for or None,
         "until": iso(row.until),
+        "ends": iso(row.ends),
         "idle_exit": row.idle_exit or None,
         "max_jobs": row.max_jobs or None,
         "drain": None if row.drain is None else drain(row.drain),

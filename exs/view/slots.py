@@ -89,8 +89,9 @@ class SlotTable:
             notes.append(drain_line(row.drain, self.now))
         if row.leaves:
             notes.append("leaves after its job")
-        elif row.until:
-            notes.append(f"until {clock_of_day(row.until, self.now)}")
+        else:
+            notes += [f"until {clock_of_day(row.until, self.now)}"] if row.until and row.until != row.ends else []
+            notes += [f"ends {clock_of_day(row.ends, self.now)}"] if row.ends else []
         if row.max_jobs:
             notes.append(f"leaves after {row.max_jobs} jobs of its worker")
         if row.idle_exit:

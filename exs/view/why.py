@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from exs.answers import Estimate, Verdict, Why
+from exs.answers import Estimate, Lasting, Verdict, Why
 from exs.model import FINAL, HELD, JobState, Json
 from exs.rows import JobRow
 from exs.view import records
@@ -53,14 +53,15 @@ class WhyPage:
             "jobs_before": why.before if why.before >= 0 else None,
             "ahead": dict(why.ahead),
             "fair_share": why.fair,
-            "slots": [_record(verdict, why.now) for verdict in why.verdicts],
+            "slots": [_record(verdict, why) for verdict in why.verdicts],
             "unused_gpus": [records.unused_gpu(gpu) for gpu in why.unused],
+            "lasting": None if why.lasting is None else asdict(why.lasting),
             "estimate": None if why.estimate is None else _estimate(why.estimate),
             "no_estimate": why.unsure or None,
         }
 
     def records(self) -> Iterator[Mapping[str, Json]]:
-        return (_record(verdict, self.why.now) for verdict in self.why.verdicts)
+        return (_record(verdict, self.why) for verdict in self.why.verdicts)
 
     def ids(self) -> Iterator[str]:
         if self.why.job is not None:
@@ -73,7 +74,7 @@ class WhyPage:
             yield "position", _position(why)
             needs = why.experiment.needs.get(why.job.queue)
             yield "needs", needed(needs) if needs is not None else ""
-            lines = [*_slots(why.verdicts, why.now)]
+            lines = [*_slots(why)]
             lines += [f"{safe(gpu.node)}:{safe(gpu.gpu)}  no slot: {safe(gpu.why)}" for gpu in why.unused]
             for number, line in enumerate(lines):
                 yield "" if number else "slots", line
@@ -100,6 +101,7 @@ def _sentence(why: Why) -> str:
         "unfit": "no slot that is there could ever run it",
         "drained": "every slot that could run it is drained, or leaves after its job",
         "suspended": "the queue is suspended (rq suspend)",
+        "ending": "every slot that could run it ends before it would be done",
         "soon": "a slot that can run it is idle and takes what is next",
         "busy": "every slot that can run it has a job",
         "retry": f"waits for its next attempt, {until(job.retry_at, why.now)}",
@@ -136,21 +138,22 @@ def _position(why: Why) -> str:
     return f"{line}; slots are shared by weight, which changes that" if why.fair else line
 
 
-def _slots(verdicts: Sequence[Verdict], now: float) -> Iterator[str]:
+def _slots(why: Why) -> Iterator[str]:
+    verdicts = why.verdicts
     if not verdicts:
         yield "none"
     if len(verdicts) <= _EACH:
         names = [safe(verdict.slot.lasting) for verdict in verdicts]
         size = max(map(len, names), default=0)
         for name, verdict in zip(names, verdicts, strict=True):
-            yield f"{name:<{size}}  {_verdict(verdict, now)}"
+            yield f"{name:<{size}}  {_verdict(verdict, why)}"
         return
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         drained = verdict.slot.drain.why if verdict.kind == "drained" and verdict.slot.drain else ""
         groups.setdefault((verdict.kind, verdict.text or drained), []).append(verdict)
     for alike in sorted(groups.values(), key=len, reverse=True):
-        yield f"{_who(alike)}  {_verdict(alike[0], now) if len(alike) == 1 else _together(alike, now)}"
+        yield f"{_who(alike)}  {_verdict(alike[0], why) if len(alike) == 1 else _together(alike, why)}"
 
 
 def _who(alike: Sequence[Verdict]) -> str:
@@ -162,9 +165,9 @@ def _who(alike: Sequence[Verdict]) -> str:
     return f"{len(alike)} slots on {', '.join(map(safe, nodes))}"
 
 
-def _verdict(verdict: Verdict, now: float) -> str:
+def _verdict(verdict: Verdict, why: Why) -> str:
     """`busy until ~14:20 (bert/3)`, `needs 24GiB, has 11GiB`, `drained by ann 5m ago: dust`."""
-    slot = verdict.slot
+    slot, now = verdict.slot, why.now
     job = f" ({safe(slot.experiment)}/{slot.index})" if slot.experiment and slot.index >= 0 else ""
     leaves = f", leaves {clock_of_day(slot.until, now)}" if slot.until else ""
     if slot.leaves:
@@ -173,6 +176,8 @@ def _verdict(verdict: Verdict, now: float) -> str:
         return f"no contact {duration(slot.seen_ago)}"
     if verdict.kind == "drained" and slot.drain is not None:
         return drained_line(slot.drain, now)
+    if verdict.kind == "ending" and why.lasting is not None:
+        return f"{_expected(why.lasting)} outlasts this slot, which ends in {until(slot.ends, now)}"
     if verdict.kind == "busy" and verdict.free_at:
         return f"busy until ~{clock_of_day(verdict.free_at, now)}{job}{leaves}"
     if verdict.kind == "busy":
@@ -181,8 +186,15 @@ def _verdict(verdict: Verdict, now: float) -> str:
     return (safe(verdict.text) or verdict.kind) + ("" if verdict.kind == "unfit" else leaves)
 
 
-def _together(alike: Sequence[Verdict], now: float) -> str:
-    kind = alike[0].kind
+def _expected(lasting: Lasting) -> str:
+    """`its timeout of 4h00m`, `what jobs of its experiment take, 4h00m (median of 15),`."""
+    if lasting.by == "timeout":
+        return f"its timeout of {duration(lasting.seconds)}"
+    return f"what jobs of its experiment take, {duration(lasting.seconds)} (median of {lasting.samples}),"
+
+
+def _together(alike: Sequence[Verdict], why: Why) -> str:
+    kind, now = alike[0].kind, why.now
     if kind == "busy":
         ends = [verdict.free_at for verdict in alike if verdict.free_at]
         if not ends:
@@ -191,7 +203,10 @@ def _together(alike: Sequence[Verdict], now: float) -> str:
         return f"busy until ~{first}" if first == last else f"busy until ~{first} to ~{last}"
     if kind == "silent":
         return f"no contact {duration(min(verdict.slot.seen_ago for verdict in alike))} or more"
-    return _verdict(alike[0], now)
+    if kind == "ending" and why.lasting is not None:
+        end = max(verdict.slot.ends for verdict in alike)
+        return f"{_expected(why.lasting)} outlasts them all, the last of which ends in {until(end, now)}"
+    return _verdict(alike[0], why)
 
 
 def _starts(why: Why) -> str:
@@ -228,6 +243,7 @@ def _advice(why: Why) -> list[str]:
         "unfit": ["exs workers", f"exs show {safe(selector(job))}"],
         "drained": [f"exs enable {safe(place)}" for place in list(drains)[:_NODES]],
         "pull": [f"exs pull {name}"],
+        "ending": ["exs workers", "exs worker"],
         "busy": ["exs queue", f"exs update {name} --to-top"] if why.ahead and not why.fair else ["exs queue"],
     }
     if job.state in HELD:
@@ -239,13 +255,13 @@ def _advice(why: Why) -> list[str]:
     return commands.get(why.word, [])
 
 
-def _record(verdict: Verdict, now: float) -> dict[str, Json]:
+def _record(verdict: Verdict, why: Why) -> dict[str, Json]:
     return {
         "slot": verdict.slot.name,
         "node": verdict.slot.node,
         "gpus": verdict.slot.gpus.split(",") if verdict.slot.gpus else [],
         "kind": verdict.kind,
-        "verdict": _verdict(verdict, now),
+        "verdict": _verdict(verdict, why),
         "free_at": iso(verdict.free_at),
     }
 

@@ -35,6 +35,29 @@ def test_a_worker_takes_what_it_can_finish_and_hands_the_rest_back_in_time(fleet
     fleet.check()
 
 
+def test_a_job_that_saved_a_checkpoint_goes_on_where_it_cannot_finish(fleet: Fleet) -> None:
+    """One of a day would never be over where every allocation lasts four hours."""
+    keeps = ("keep", "checkpoints/a", "report", '{"checkpoint": {"path": "checkpoints/a", "step": 3}}')
+    shared = str(fleet.root / "shared")  # where both nodes find the checkpoint
+    (job,) = fleet.push("told", "EXS_CHECKPOINT", *keeps, "until", fleet.root / "go", timeout=86400.0, output=shared)
+    first = fleet.node("a", start=False, PBS_JOBID="7.server", PBS_WALLTIME="14400")
+    first.start()
+    fleet.wait(fleet.store.workers, "the slot is registered")
+    out = fleet.exs("why", job, EXS_LEASE="60")  # an idle slot is heard every 5 s
+    assert "a:cpu0  its timeout of 1d00h outlasts this slot, which ends in 3h5" in out
+    other = fleet.node("b")
+    fleet.wait(lambda: fleet.row(job).checkpoint, "the checkpoint")
+    assert other.agent is not None
+    other.agent.send_signal(signal.SIGUSR1)
+    assert fleet.wait_running(job, 2).node == "a"
+    (fleet.root / "go").touch()
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.node, row.lost) == ("a", 0)
+    told = [seen.text for seen in fleet.witness.seen("told")]
+    assert told == ["", f"{row.directory}/checkpoints/a"]
+    fleet.check()
+
+
 @pytest.mark.parametrize("warning", [signal.SIGTERM, signal.SIGUSR1])
 def test_the_warning_of_the_scheduler_hands_back_at_once(fleet: Fleet, warning: signal.Signals) -> None:
     """Outside of an allocation the first SIGTERM would wait for the job."""

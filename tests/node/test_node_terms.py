@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections import Counter
 
+import redis
+
 from exs.model import JobState
+from exs.store import keys
 from harness.fleet import Fleet
 from harness.node import Node
 
@@ -99,6 +104,38 @@ def test_what_still_runs_after_the_grace_is_handed_back(fleet: Fleet) -> None:
     assert (row.state, row.lost, row.failure) == (S.QUEUED, 0, "")
     assert not fleet.witness.living(attempt)
     assert "hand back what still runs" in node.text()
+    fleet.check()
+
+
+def test_a_worker_with_an_end_leaves_long_jobs_to_others_and_why_says_so(fleet: Fleet) -> None:
+    """Of `long` it is known how long it takes, of `bounded` how long it may; `quick` stands behind both."""
+    (done,) = fleet.push(name="long")
+    first = fleet.node("a")
+    fleet.wait_state(done, S.DONE)
+    assert first.stop() == 0
+    an_hour_ago = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(fleet.row(done).ended_at - 3600))
+    with redis.Redis.from_url(fleet.server.url) as client:
+        client.hset(keys.RQ_JOB + done, "started_at", an_hour_ago)
+    long = fleet.push(name="long", jobs=2)[1]
+    (bounded,) = fleet.push(name="bounded", timeout=4 * 3600.0)
+    (quick,) = fleet.push(name="quick")
+    until = in_seconds(600)
+    fleet.node("b", "--until", until, "--grace", "30s")
+    fleet.wait_state(quick, S.DONE)
+    assert [(fleet.row(job).state, fleet.row(job).attempts) for job in (long, bounded)] == [(S.QUEUED, 0)] * 2
+    calm = {"EXS_LEASE": "60"}  # an idle slot is heard every 5 s
+    out = fleet.exs("why", "long", **calm)
+    assert "QUEUED  every slot that could run it ends before it would be done" in out
+    outlasts = r"outlasts this slot, which ends in (10m|9m\d\ds)$"
+    known = re.compile(rf"b:cpu0  what jobs of its experiment take, 1h00m \(median of 1\), {outlasts}", re.MULTILINE)
+    assert known.search(out) and "next: exs workers · exs worker" in out
+    assert re.search(rf"b:cpu0  its timeout of 4h00m {outlasts}", fleet.exs("why", bounded, **calm), re.MULTILINE)
+    listed = json.loads(fleet.exs("list", "--json", **calm))["experiments"]
+    assert [row["why"] for row in listed] == ["ending", "ending", None]
+    assert re.search(rf"until {until[11:16]}, ends \d\d:\d\d$", fleet.exs("workers"), re.MULTILINE)
+    fleet.node("c")
+    for job in (long, bounded):
+        assert fleet.wait_state(job, S.DONE).node == "c"
     fleet.check()
 
 

@@ -3,19 +3,21 @@
 -- Takes the job that stands first among those that fit this slot and leases it. The same attempt id gets the
 -- same job again (R2, M8). With nothing to take, the slot is noted as idle and will be woken; a drained one is not.
 -- A slot that may be one of several for a job waits for the others, or leads them (lib/gang.lua).
--- `left`: seconds that the slot still has, '' for no end: a job whose timeout is longer is left to others.
+-- `left`: seconds that the slot still has, '' for no end: a job that is likely to outlast it is left to others (lib/ending.lua).
 -- What cannot be a job of ours leaves the queue and is quarantined; it stops nobody (R12).
 -- keys: rq:suspended exs:shapes exs:ready exs:queues rq:queue rq:job rq:wip exs:leases exs:exp rq:worker(s) exs:idle exs:offers
---   exs:quarantine exs:astray exs:drained exs:slots exs:hold exs:holding exs:pool exs:spec
+--   exs:quarantine exs:astray exs:drained exs:slots exs:hold exs:holding exs:pool; with `left` exs:spec rq:finished
 -- answer: {id, attempt, number, experiment, ix, nm, pr, pt, sp, cm, fo, created_at, ck, gp, sl}; {'', attempt, leader, id} while
 --   another slot runs that job on the GPU of this one too
 local slot, attempt, lease = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local pools, devices, memory, only = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local worker, offer = RQ_WORKER .. slot, devices .. '|' .. memory .. '|' .. only
+local left = tonumber(ARGV[10] or '')
+if left then offer = offer .. '|ends' end
 local now = now_ms()
 local at = iso(now)
 local me = {slot = slot, node = ARGV[3], boot = ARGV[4], pools = pools, devices = devices, memory = memory, only = only, now = now,
-  lease = lease}
+  lease = lease, left = left}
 -- Ids that are no jobs: so many are dropped in one call, the rest in later ones.
 local junk = 1000
 
@@ -58,7 +60,7 @@ if suspended then
 end
 local waits -- the queue for which this slot is held
 while not suspended and junk > 0 do
-  local from, gangs, others = pick(pools, devices, memory, ARGV[3], only, tonumber(ARGV[10] or ''))
+  local from, gangs, others = pick(me)
   local lead
   waits = nil
   if gangs then lead, waits = gather(gangs, from, me) end

@@ -1,10 +1,11 @@
---@ time number list ready segments experiment
+--@ time number list ready segments experiment ending
 -- why(selector, index) -> {now_ms, {id, lease_end or '', flat fields} or '', row of its experiment or '', jobs of it before this one
---   or -1, 1 when its pool shares fairly, 1 when the queue is suspended, {experiment, shape, pool, jobs ready before it, ...}}
+--   or -1, 1 when its pool shares fairly, 1 when the queue is suspended, {experiment, shape, pool, jobs ready before it, ...},
+--   {how long it is expected to take at most, ms, by what, the median of how many that is} or '': what slots with an end go by}
 -- A job by its id, or by its experiment (a name, its eight digits, `last`) and its index; without an index (-1) the one of the
 -- experiment that is next. Writes nothing.
 -- keys read: exs:exp exs:ids exs:last exs:jobs exs:queues exs:leases exs:order exs:ready exs:shapes exs:pool rq:job rq:queue rq:scheduled
---   rq:deferred rq:suspended
+--   rq:deferred rq:suspended exs:spec rq:finished
 local selector, index = ARGV[1], tonumber(ARGV[2])
 local now = now_ms()
 local AHEAD = 300 -- ready queues that are looked at, per shape
@@ -85,9 +86,9 @@ local f = id and redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'ra') or {}
 name = name or f[2] and experiment_of(f[2])
 local shape = f[2] and redis.call('HGET', QUEUES .. name, f[2])
 local suspended = redis.call('EXISTS', RQ_SUSPENDED)
-if not shape then return {now, '', name and experiment_row(name) or '', -1, 0, suspended, {}} end
+if not shape then return {now, '', name and experiment_row(name) or '', -1, 0, suspended, {}, ''} end
 local row = {id, redis.call('ZSCORE', LEASES, id) or '', redis.call('HGETALL', RQ_JOB .. id)}
 local home = redis.call('HGET', EXPERIMENT .. name, 'pool') or ''
 local waits = f[1] == 'QUEUED' and not f[3]
 return {now, row, experiment_row(name) or '', waits and before(id, f[2], name) or -1, shares_fairly(home) and 1 or 0, suspended,
-  f[1] == 'QUEUED' and ahead(f[2], name, shape, home) or {}}
+  f[1] == 'QUEUED' and ahead(f[2], name, shape, home) or {}, f[1] == 'QUEUED' and lasting_row(id, name) or ''}

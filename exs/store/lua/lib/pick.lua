@@ -33,10 +33,12 @@ local function spots(name, pools, shape)
   return found
 end
 
--- `left`: seconds after which the slot ends, nil for never. `only`: an experiment, '' for any. Its queues are asked for one by one, so that others' cost it nothing.
+-- `me`: the slot that asks, `me.left`: seconds after which it ends, nil for never. `me.only`: an experiment, '' for any. Its queues
+-- are asked for one by one, so that others' cost it nothing.
 -- Second: the heads of the queues whose jobs want several slots of which this may be one; third: {pool, shape, queue} of those
 -- that want another slot. nil for none.
-local function pick(pools, devices, memory, node, only, left)
+local function pick(me)
+  local pools, devices, memory, node, only = me.pools, me.devices, me.memory, me.node, me.only
   local found, gangs, others
   local function look(pool, shape, queue)
     local k
@@ -51,9 +53,9 @@ local function pick(pools, devices, memory, node, only, left)
     local key, score = READY .. pool .. ':' .. shape, nil
     if queue then
       score = redis.call('ZSCORE', key, queue)
-      if score and left and outlasts(queue, left) then score = nil end
-    elseif left then
-      queue, score = first_to_finish(key, left)
+      if score and me.left and outlasts(queue, me) then score = nil end
+    elseif me.left then
+      queue, score = first_to_finish(key, me)
     else
       local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
       queue, score = head[1], head[2]

@@ -12,11 +12,15 @@ local function offers_for(pool, shape)
   local found = fitting[pool .. ':' .. shape]
   if found then return found end
   found = {}
+  local free = 0
   for _, offer in ipairs(redis.call('SMEMBERS', OFFERS .. pool)) do
-    local devices, memory, only, held = string.match(offer, '^([^|]*)|([^|]*)|([^|]*)(.*)$')
+    local devices, memory, only, rest = string.match(offer, '^([^|]*)|([^|]*)|([^|]*)(.*)$')
     if devices and useful(shape, devices, memory) then
-      -- Slots that are held for a job of several are woken last: what is behind it is nothing for them.
-      table.insert(found, held == '' and 1 or #found + 1, {text = offer, devices = devices, memory = memory, only = only})
+      -- Slots that have an end are woken behind others, since they may have to leave the job to those; and those last that are
+      -- held for a job of several: what is behind it is nothing for them.
+      local at = rest == '' and 1 or rest == '|ends' and free + 1 or #found + 1
+      if rest == '' then free = free + 1 end
+      table.insert(found, at, {text = offer, devices = devices, memory = memory, only = only})
     end
   end
   fitting[pool .. ':' .. shape] = found
