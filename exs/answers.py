@@ -63,6 +63,22 @@ class Why:
 
 
 @dataclass(frozen=True)
+class OlderCode:
+    """How many of what a push found are of older code. Counts of points.
+
+    A job is of older code when the capsule that it runs in, or ran in last, has other files than the one that this push
+    sends. The sweep file is not compared, as what it says of a job is in the point of that, nor what git says: a commit
+    that changes no file is no new code. Where either has no capsule nothing is said: such a job runs what lies on its
+    node when it starts, and nobody knows what that was.
+    """
+
+    queued: int = 0
+    done: int = 0
+    crashed: int = 0
+    canceled: int = 0
+
+
+@dataclass(frozen=True)
 class Pushed:
     """What a push did, or what `plan` says it would do. Counts of points."""
 
@@ -76,6 +92,7 @@ class Pushed:
     forced: int = 0  #: finished before, queued again because that was asked for
     gone: int = 0  #: in the queue but no longer in the file
     duplicates: int = 0  #: identical points in the file, run once
+    older: OlderCode | None = None  #: of these counts, those of other code; None where no code travels
     first_ids: tuple[str, ...] = ()
 
 

@@ -55,6 +55,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 FINAL = frozenset({_S.DONE, _S.PRUNED, _S.CRASHED, _S.CANCELED})
+SUCCEEDED = frozenset({_S.DONE, _S.PRUNED})
 HELD = frozenset({_S.RUNNING, _S.PAUSING})  #: states in which a holder has a lease
 
 #: Which RQ status stands for which state in RQ's own tools.
@@ -100,6 +101,21 @@ STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", 
 
 
 # ------------------------------------------------------------------ what a sweep is made of
+
+
+@dataclass(frozen=True)
+class Again:
+    """Which points that are over a push queues again, to run as it says: those in one of the states `of`, and those in
+    one of the states `older` that were pushed with other code than it sends."""
+
+    of: frozenset[JobState] = frozenset()
+    older: frozenset[JobState] = frozenset()
+
+
+#: Of a push that leaves what is there as it is; of one with --force; of one with --if-code-changed.
+NOT_AGAIN = Again()
+FORCED = Again(of=SUCCEEDED)
+IF_CODE_CHANGED = Again(older=SUCCEEDED | {_S.CRASHED})
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,19 @@ def packed(sweep: Sweep, wish: Wish, settings: Settings) -> tuple[Scan, Capsule]
     apart = {os.path.join(base, output) for base in (root, sweep.spec.cwd)}
     includes = [*wish.includes, *_loose_files(sweep, root)]
     found = scan(root, includes, apart, most_bytes=limits.capsule_bytes, most_files=limits.capsule_files)
-    return found, pack(found, _record(root, includes))
+    return found, pack(found, _record(root, includes), _place(sweep.source, found))
+
+
+def _place(file: str, found: Scan) -> str:
+    """Where the sweep file stands in the capsule, "" for not at all.
+
+    What it says of a job is in the job's point: one more value in it is no other code.
+    """
+    if not file.endswith((".yaml", ".yml")) or not os.path.isfile(file):
+        return ""
+    name, real = os.path.basename(file), os.path.realpath(file)
+    same = (entry for entry in found.entries if os.path.basename(entry.real) == name)
+    return next((entry.path for entry in same if os.path.realpath(entry.real) == real), "")
 
 
 def _loose_files(sweep: Sweep, root: str) -> list[str]:
@@ -89,6 +101,11 @@ def _record(root: str, includes: Sequence[str]) -> bytes:
     return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
 
 
+def with_capsule(sweep: Sweep, capsule: Capsule) -> Sweep:
+    """The sweep whose jobs run that code."""
+    return replace(sweep, spec=replace(sweep.spec, capsule=capsule.name), code=capsule.code)
+
+
 def send(store: Store, sweep: Sweep, wish: Wish, settings: Settings) -> tuple[Sweep, Sent]:
     """Put the code of a sweep into the queue; the sweep whose jobs run it. Nothing is queued yet.
 
@@ -96,4 +113,4 @@ def send(store: Store, sweep: Sweep, wish: Wish, settings: Settings) -> tuple[Sw
     """
     found, capsule = packed(sweep, wish, settings)
     sent = store.put_capsule(capsule.name, capsule.manifest.text(), capsule.chunks, sweep.name, compressed)
-    return replace(sweep, spec=replace(sweep.spec, capsule=capsule.name)), Sent(capsule.name, found, sent)
+    return with_capsule(sweep, capsule), Sent(capsule.name, found, sent)

@@ -55,6 +55,7 @@ def forked(store: Store, selector: str, options: Options, limits: Limits) -> Swe
         preemptible=experiment.preemptible,
         canary=experiment.canary,
         breaker=experiment.breaker,
+        code=store.code(experiment.name, rows[0].spec),
     )
 
 

@@ -16,7 +16,7 @@ from exs.api.context import Wish
 from exs.api.environment import with_environment
 from exs.api.experiment import Experiment, states_of
 from exs.errors import InputError
-from exs.model import JobState, Json, NewJob
+from exs.model import FORCED, IF_CODE_CHANGED, NOT_AGAIN, Again, JobState, Json, NewJob
 from exs.rows import JobRow, SlotRow
 from exs.settings import Settings
 
@@ -70,29 +70,35 @@ class Queue:
         priority: int | None = None,
         into: bool = False,
         force: bool = False,
+        if_code_changed: bool = False,
         context: str | os.PathLike[str] | None = None,
     ) -> Experiment:
         """Queue a sweep, whole or not at all: the path of a file, a mapping such as a file holds, or a Sweep.
 
-        What the experiment has already stays; `force` runs again what succeeded. `name`, `pool` and `priority` stand
-        for the sweep's own. `context`: a directory of code that travels along; each job runs in a copy of it. `into`
-        adds to an experiment that came from another file or user. The counts are in `.pushed` of what it returns.
+        What the experiment has already stays; `force` runs again what succeeded, `if_code_changed` what succeeded or
+        crashed with other code than travels along. `name`, `pool` and `priority` stand for the sweep's own. `context`:
+        a directory of code that travels along; each job runs in a copy of it. `into` adds to an experiment that came
+        from another file or user. The counts are in `.pushed` of what it returns.
         Raises InputError, Refused.
         """
         read = self._read(sweep, name)
         read = replace(read, pool=pool or read.pool, priority=read.priority if priority is None else priority)
         if not 1 <= read.priority <= 99:
             raise InputError(f"priority must be 1 to 99, not {read.priority}.")
+        again = again_of(force, if_code_changed)
         if pool is not None:
             from exs.paths import checked_name
 
             checked_name(pool, self.settings.limits.name_chars, "pool", "name a pool")
-        again = (JobState.DONE, JobState.PRUNED) if force else ()
         read = with_environment(read, (), ())
         if context is not None:
             from exs.api.code import send
 
             read, _ = send(self.store, read, Wish(os.fspath(context)), self.settings)
+        if if_code_changed and not read.code:
+            raise InputError(
+                "if_code_changed compares the code that travels along, and none does.", "Give context=DIR."
+            )
         pushed = push_sweep(self.store, read, self.origin(read.source, into), again=again)
         return Experiment(self, read.name, replace(pushed, duplicates=read.duplicates))
 
@@ -156,19 +162,29 @@ class Queue:
         return load_file(Path(sweep), options, self.settings.limits, cwd)
 
 
+def again_of(force: bool, if_code_changed: bool) -> Again:
+    """Which jobs that are over a push runs again. Raises InputError if both are said."""
+    if force and if_code_changed:
+        raise InputError(
+            "force runs again all that succeeded, and if_code_changed only what ran with other code.",
+            "Leave one of them out.",
+        )
+    return FORCED if force else IF_CODE_CHANGED if if_code_changed else NOT_AGAIN
+
+
 def push_sweep(
     store: Store,
     sweep: Sweep,
     origin: Origin,
     *,
     jobs: Iterator[NewJob] | None = None,
-    again: Collection[JobState] = (),
+    again: Again = NOT_AGAIN,
     paused: str = "",
     on_busy: Callable[[], None] = lambda: None,
 ) -> Pushed:
     """Push a sweep with everything that it says; `jobs` stands for its own. Raises Refused, InputError.
 
-    `again`: final states whose jobs run again. `paused`: who keeps them from running, "" for nobody.
+    `again`: which jobs that are over run again. `paused`: who keeps them from running, "" for nobody.
     `on_busy` is called when it has to wait for another push of that name.
     """
     return store.push(
@@ -186,6 +202,7 @@ def push_sweep(
         canary=sweep.canary,
         breaker=sweep.breaker,
         paused=paused,
+        code=sweep.code,
         again=again,
         on_busy=on_busy,
     )

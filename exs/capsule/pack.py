@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +20,14 @@ _ENTRY = 32
 
 @dataclass(frozen=True)
 class Capsule:
-    """A packed directory. `chunks`: name -> bytes, uncompressed; they are in memory, at most `capsule_bytes`."""
+    """A packed directory. `chunks`: name -> bytes, uncompressed; they are in memory, at most `capsule_bytes`.
+
+    `code`: digest of its files and links alone, the same wherever and whenever they are packed.
+    """
 
     manifest: Manifest
     chunks: dict[str, bytes]
+    code: str
 
     @property
     def name(self) -> str:
@@ -29,15 +35,17 @@ class Capsule:
         return digest(self.manifest.text().encode())
 
 
-def pack(found: Scan, record: bytes = b"") -> Capsule:
-    """The capsule of what was found; `record` says where it came from.
+def pack(found: Scan, record: bytes = b"", no_code: str = "") -> Capsule:
+    """The capsule of what was found; `record` says where it came from. The file at the path `no_code` belongs to it
+    without being code: another one is no other code.
 
     Raises InputError for a file that cannot be read or that changed since it was found, also after it was read: the
     capsule is the tree of one moment or there is none.
     """
     parts: dict[str, bytes] = {}
     order: list[str] = []
-    for raw in _chunks(found):
+    code = _Code(no_code)
+    for raw in _chunks(found, code):
         name = digest(raw)
         order.append(name)
         parts[name] = raw
@@ -48,15 +56,34 @@ def pack(found: Scan, record: bytes = b"") -> Capsule:
     if record:
         kept = digest(record)
         parts[kept] = record
-    return Capsule(Manifest(tuple(order), found.files, found.bytes, kept), parts)
+    return Capsule(Manifest(tuple(order), found.files, found.bytes, kept), parts, code.digest)
 
 
-def _chunks(found: Scan) -> Iterator[bytes]:
+class _Code:
+    """Takes the digest of code, entry by entry."""
+
+    def __init__(self, without: str) -> None:
+        self._without = without
+        self._hash = hashlib.blake2b(digest_size=8)
+
+    def add(self, entry: Entry, data: bytes = b"") -> None:
+        if entry.path != self._without and entry.kind != "d":
+            head = [entry.kind, entry.path, entry.mode, entry.target, len(data)]
+            self._hash.update(json.dumps(head).encode())
+            self._hash.update(data)
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _chunks(found: Scan, code: _Code) -> Iterator[bytes]:
     items: list[list[Json]] = []
     contents: list[bytes] = []
     held = 0
     for entry in walked(found):
         if entry.kind != "f":
+            code.add(entry)
             items.append([entry.kind, entry.path, entry.target if entry.kind == "l" else entry.mode])
             held += _ENTRY + len(entry.path)
             if held >= MOST:
@@ -64,6 +91,7 @@ def _chunks(found: Scan) -> Iterator[bytes]:
                 items, contents, held = [], [], 0
             continue
         data = _read(entry)
+        code.add(entry, data)
         room = MOST - held
         if items and len(data) > room:
             yield chunk(items, contents)

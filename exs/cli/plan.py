@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from exs.api.queue import again_of
+from exs.cli.code import CodeRequest, code_options, travels, with_code
 from exs.cli.output import show_json
 from exs.cli.push import compared
 from exs.cli.session import note, open_store, out_screen, put
@@ -13,18 +15,30 @@ from exs.view.pushed import record, summary
 
 @click.command("plan", cls=SweepCommand)
 @sweep_options
+@code_options
 @click.option("--into", is_flag=True, help="As if pushed into an experiment of another file or user.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
-def command(request: Request, into: bool, as_json: bool) -> None:
-    """Say what a push of FILE would do: what is new, done, crashed or no longer in the file. Changes nothing."""
+def command(request: Request, code: CodeRequest, into: bool, as_json: bool) -> None:
+    """Say what a push of FILE would do: what is new, done, crashed or no longer in the file. Changes nothing.
+
+    Where the code would travel along, here or with CONTEXT, it says how many were pushed with other code.
+    """
     sweep = read_sweep(request)
     store = open_store()
-    planned = compared(store.plan(sweep.name, sweep.jobs(), origin_of(sweep, into)), sweep, request)
+    if travels(store, sweep, code):
+        sweep = with_code(sweep, code.wish)
+    planned = store.plan(
+        sweep.name,
+        sweep.jobs(),
+        origin_of(sweep, into),
+        spec=sweep.spec,
+        code=sweep.code,
+        again=again_of(request.force, code.if_changed),
+    )
+    planned = compared(planned, sweep, request)
     for line in sweep.notes:
         note(line)
     if as_json:
         show_json(record(planned) | {"points": sweep.count, "dialect": sweep.dialect, "notes": sweep.notes})
-        return
-    put([summary("plan for", planned, out_screen())])
-    if request.force and planned.done:
-        put([f"--force would run the {planned.done} done ones again"])
+    else:
+        put([summary("plan for", planned, out_screen())])

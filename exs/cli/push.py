@@ -11,16 +11,17 @@ import click
 
 from exs.answers import Pushed
 from exs.api import push_sweep
-from exs.api.context import Wish, wanted
 from exs.api.environment import with_environment
+from exs.api.queue import again_of
 from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
+from exs.cli.code import CodeRequest, code_options, send_code, travels
 from exs.cli.fit import Needs
 from exs.cli.fork import check_fork, keep_code, read_fork
 from exs.cli.output import forms, show, show_json
-from exs.cli.session import check_pool, note, open_store, out_screen, put, settings, user
+from exs.cli.session import check_pool, note, open_store, out_screen, put, user
 from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
 from exs.errors import InputError, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, JobState, Json, NewJob, Resources
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, NOT_AGAIN, Again, Json, NewJob, Resources
 from exs.rows import ExperimentRow, JobRow
 from exs.sweep.model import Options, Sweep
 from exs.view.experiments import paused
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
 @click.command("push", cls=PushCommand)
 @sweep_options
-@click.argument("context", required=False)
-@click.option("--no-context", is_flag=True, help="Send no code: the jobs run what is on the nodes.")
-@click.option("--include", "includes", multiple=True, metavar="PATH", help="Send this file or directory too.")
+@code_options
 @click.option("--env", "env", multiple=True, metavar="NAME[=VALUE]", help="A variable for the jobs; repeatable.")
 @click.option("--secret", "secrets", multiple=True, metavar="NAME[=VALUE]", help="The same, its value never shown.")
 @click.option(
@@ -58,9 +57,7 @@ if TYPE_CHECKING:
 @forms(json="Print the counts as JSON.", quiet="Print the ids of the new jobs only.")
 def command(
     request: Request,
-    context: str | None,
-    no_context: bool,
-    includes: tuple[str, ...],
+    code: CodeRequest,
     env: tuple[str, ...],
     secrets: tuple[str, ...],
     priority: int | None,
@@ -76,8 +73,9 @@ def command(
     """Queue a sweep: a FILE, or a command whose key=v1,v2 words are swept over.
 
     Whole or not at all. Pushing an edited file again adds what is new and keeps what is there; --force runs
-    again what succeeded. The code in CONTEXT travels along, and each job runs in a copy of it; by default this
-    directory, where other machines reach the queue (EXS_CAPSULE).
+    again what succeeded, --if-code-changed what succeeded or crashed with other code, each with the code of
+    this push. The code in CONTEXT travels along, and each job runs in a copy of it; by default this directory,
+    where other machines reach the queue (EXS_CAPSULE).
 
     With -p NAME VALUE ... it adds one job by hand to the experiment that is named
     instead of a file: exs push resnet -p lr 0.3 seed 1
@@ -85,13 +83,11 @@ def command(
     With --from EXPERIMENT it makes a new one, --name or EXPERIMENT-2, of jobs that are in the queue: with the
     same code, commands and settings, and all their parameters but for what -o lr=0.3,0.5 says.
     """
-    asked = _Asked(
-        request, _wish(context, no_context, includes), env, secrets, priority, pool, canary, keep, strict, source, into
-    )
+    asked = _Asked(request, code, env, secrets, priority, pool, canary, keep, strict, source, into)
     pairs, results = given_pairs(), given_pairs("-r")
     described = results is not None or status is not None
     if source is not None:
-        check_fork(request, alone=asked.wish == Wish() and not into and not described and not pairs)
+        check_fork(request, alone=code == CodeRequest() and not into and not described and not pairs)
     if pairs is not None:
         asked.refuse_for_one()
         store = open_store()
@@ -115,24 +111,22 @@ class _Asked:
     """The options of a command line."""
 
     request: Request
-    wish: Wish
-    env: tuple[str, ...]
-    secrets: tuple[str, ...]
-    priority: int | None
-    pool: str | None
-    canary: int | None
-    paused: bool
-    strict: bool
-    source: str | None
-    into: bool
+    code: CodeRequest = field(default_factory=CodeRequest)
+    env: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    priority: int | None = None
+    pool: str | None = None
+    canary: int | None = None
+    paused: bool = False
+    strict: bool = False
+    source: str | None = None
+    into: bool = False
 
     def refuse_for_one(self) -> None:
         """Raises InputError for what -p cannot take: its job runs as those of its experiment that were pushed last."""
         if self.request.file is None:
             raise InputError("-p adds a job to an experiment, but none is named.", "exs push NAME -p lr 0.1 seed 3")
-        alone = _Asked(
-            Request(self.request.file, None, Options()), Wish(), (), (), *(None,) * 3, False, self.strict, None, False
-        )
+        alone = _Asked(Request(self.request.file, None, Options()), strict=self.strict)
         if self != alone:
             raise InputError(
                 "-p adds a job that runs as those pushed last: with their code, environment and settings.",
@@ -170,11 +164,12 @@ def _push_sweep(asked: _Asked) -> _Done:
         wanted_by_all.refuse_unfit(store, sweep.name, pool)
     if asked.source is not None:
         keep_code(store, sweep)
-    elif wanted(asked.wish, store.url, settings()):
-        sweep = send_code(store, sweep, asked.wish)
+    elif travels(store, sweep, asked.code):
+        sweep = send_code(store, sweep, asked.code.wish)
     needs = Needs()
     jobs = needs.noted(sweep.jobs())
-    pushed = push(store, sweep, asked.request, into=asked.into, jobs=jobs, paused=asked.paused)
+    again = again_of(asked.request.force, asked.code.if_changed)
+    pushed = push(store, sweep, asked.request, into=asked.into, again=again, jobs=jobs, paused=asked.paused)
     for line in sweep.notes:
         note(line)
     facts: dict[str, Json] = {
@@ -211,29 +206,6 @@ def _say(done: _Done, form: str | None, strict: bool) -> None:
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
 
 
-def _wish(context: str | None, no_context: bool, includes: Sequence[str]) -> Wish:
-    if no_context and (context or includes):
-        raise InputError("--no-context sends no code, and code to send was named.", "Leave one of them out.")
-    return Wish(context or "", no_context, includes)
-
-
-def send_code(store: Store, sweep: Sweep, wish: Wish) -> Sweep:
-    """The sweep with its code, which is in the queue then; says what was sent."""
-    from exs.api.code import directory_of, send
-
-    if not (wish.context or wish.includes) and settings().capsule == "auto":
-        try:
-            directory_of(sweep, "")
-        except InputError as error:  # nobody asked for code to be sent
-            note(f"no code is sent: {error.message} {error.hint}")
-            return sweep
-    sweep, sent = send(store, sweep, wish, settings())
-    note(sent.summary)
-    if sent.found.skipped:
-        note(f"left out, being neither file nor directory: {', '.join(sent.found.skipped[:5])}")
-    return sweep
-
-
 def show_added(store: Store, experiment: ExperimentRow, row: JobRow, form: str | None) -> None:
     """Print a job that was added by hand, as Schedy did: id, status, parameters and results, a line each."""
     from exs.view.fields import Paragraphs
@@ -257,20 +229,20 @@ def push(
     request: Request,
     *,
     into: bool = False,
-    again: Sequence[JobState] = (),
+    again: Again = NOT_AGAIN,
     jobs: Iterator[NewJob] | None = None,
     paused: bool = False,
 ) -> Pushed:
     """Push `sweep` as this user from this machine; `jobs` stands for its own. Raises Refused, InputError.
 
-    `again`: final states whose jobs run again; --force adds those that succeeded.
+    `again`: which jobs that are over run again.
     """
     pushed = push_sweep(
         store,
         sweep,
         origin_of(sweep, into),
         jobs=jobs,
-        again=(*again, JobState.DONE, JobState.PRUNED) if request.force else tuple(again),
+        again=again,
         paused=f"{user()}: pushed with --paused" if paused else "",
         on_busy=lambda: note(f"another push of {sweep.name} is under way or was broken off; waiting for it"),
     )

@@ -17,7 +17,7 @@ from exs.cli import session
 from exs.cli.push import push
 from exs.cli.sweep_options import Request, SweepCommand, read_sweep, sweep_options
 from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK, InputError
-from exs.model import FINAL, JobState, NewJob, Resources
+from exs.model import FINAL, SUCCEEDED, Again, JobState, NewJob, Resources
 from exs.sweep.model import Sweep
 from exs.view.counts import counted
 from exs.view.pushed import summary
@@ -145,7 +145,7 @@ def _say(lines: Sequence[str], form: str | None) -> None:
 
 def _push(store: Store, sweep: Sweep, request: Request, into: bool, plans: Sequence[SlotPlan], form: str | None) -> str:
     """Push what is new or did not succeed, say so; returns the name of the experiment."""
-    again = (JobState.CRASHED, JobState.CANCELED)
+    again = Again(of=FINAL if request.force else FINAL - SUCCEEDED)
     pushed = push(store, sweep, request, into=into, again=again, jobs=_for_here(sweep))
     line = summary("run", pushed, session.out_screen())
     _say([f"{line}  on {_slots(plans)}"], form)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from exs.errors import NotFound
-from exs.store import keys
+from exs.store import keys, records
 from exs.store.base import Base
 from exs.store.connect import sentences
 
@@ -73,6 +73,11 @@ class Capsules(Base):
         if found is None:
             raise _gone(name)
         return bytes(found)
+
+    def code(self, experiment: str, spec: str) -> str:
+        """Digest of the code that a push sent for its jobs, which have the Spec `spec`; "" where none is known."""
+        with sentences(self._url):
+            return records.text(self._client.hget(keys.CODES + experiment, spec))
 
     def chunks(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         """These chunks as they were put, by name, in order. Raises NotFound."""

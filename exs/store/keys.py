@@ -86,6 +86,9 @@ QUEUES = "exs:queues:"
 #: hash per NAME: digest -> Spec as JSON. Written by push; read by slots once per digest, and
 #: by the claims of a slot whose time is limited; removed with the experiment.
 SPECS = "exs:spec:"
+#: hash per NAME: digest of a Spec whose code travelled -> digest of that code (`Capsule.code`). Written by push and
+#: edit; read by push and plan, which tell what was pushed with other code; removed with the experiment.
+CODES = "exs:spec-code:"
 #: hash per NAME and first three hex digits of the point: point -> ID. Bucketed so that it stays a packed list.
 #: Written and read by push, read by plan; a point goes with its job.
 POINTS = "exs:points:"

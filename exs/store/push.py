@@ -9,16 +9,17 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from exs.answers import Pushed
 from exs.errors import ExsError, InputError, RedisRefused, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, LOSSES, JobState, NewJob, Resources, Spec
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, LOSSES, NOT_AGAIN, Again, JobState, NewJob, Resources, Spec
 from exs.store import records
-from exs.store.base import Base
 from exs.store.scripts import Arg
 from exs.store.shapes import shape
+from exs.store.steer import Steering
+from exs.store.tally import Tally
 
 #: A stage whose push says nothing for this long may be discarded by the next push of that name, ms.
 STAGE_LOCK = 10_000
@@ -27,8 +28,6 @@ _BATCH_JOBS = 2000
 _BATCH_BYTES = 1 << 20
 #: Points that a plan asks for at once: less than 3 ms of Redis.
 _BATCH_POINTS = 500
-#: Ids of new jobs that a receipt names.
-_SOME = 20
 #: Characters of what somebody else wrote that a sentence quotes.
 _SHOWN = 200
 #: A job as push.lua takes it: name, parameters, point; and its kind, which is its shape and its commands.
@@ -57,45 +56,7 @@ class Origin:
     into: bool = False
 
 
-@dataclass
-class _Tally:
-    id: str = ""
-    new: int = 0
-    before: int | None = None
-    counts: dict[str, int] = field(default_factory=dict)
-    collected: list[str] = field(default_factory=list)
-    first_ids: list[str] = field(default_factory=list)
-
-    def add(self, reply: list[Any]) -> None:
-        _, new, before, flat, collected, some, id8 = reply
-        self.id = records.text(id8)
-        self.new += new
-        self.before = before if self.before is None else self.before
-        for state, n in zip(flat[::2], flat[1::2], strict=True):
-            self.counts[records.text(state)] = self.counts.get(records.text(state), 0) + int(n)
-        self.collected += [records.text(job) for job in collected]
-        self.first_ids += [records.text(job) for job in some[: _SOME - len(self.first_ids)]]
-
-    def pushed(self, name: str, forced: int = 0, again: Collection[JobState] = ()) -> Pushed:
-        def of(*states: JobState) -> int:
-            return sum(self.counts.get(state.value, 0) for state in states if state not in again)
-
-        found = sum(n for state, n in self.counts.items() if state != "STAGED")
-        return Pushed(
-            experiment=name,
-            id=self.id,
-            new=self.new + self.counts.get("STAGED", 0),
-            queued=of(JobState.QUEUED, JobState.RUNNING, JobState.PAUSING, JobState.PAUSED),
-            done=of(JobState.DONE, JobState.PRUNED),
-            crashed=of(JobState.CRASHED),
-            canceled=of(JobState.CANCELED),
-            forced=forced,
-            gone=max(0, (self.before or 0) - found),
-            first_ids=tuple(self.first_ids),
-        )
-
-
-class Producers(Base):
+class Producers(Steering):
     """What a laptop does to the queue."""
 
     def push(
@@ -116,7 +77,8 @@ class Producers(Base):
         breaker: bool = True,
         paused: str = "",
         kind: str = "run",
-        again: Collection[JobState] = (),
+        code: str = "",
+        again: Again = NOT_AGAIN,
         add: bool = False,
         on_busy: Callable[[], None] = lambda: None,
     ) -> Pushed:
@@ -128,7 +90,8 @@ class Producers(Base):
         `canary`: so many of them must succeed before others run. `breaker`: False lets them fail alike for ever.
         `paused`: who or what keeps slots from taking any of them, from the first moment on; "" for nobody.
         `on_busy` is called once when it has to wait for another push of NAME, under way or broken off.
-        `again`: final states whose points are queued again once the rest is in (--force: DONE and PRUNED).
+        `code`: digest of the code that travels, `Capsule.code`; "" for none.
+        `again`: what is queued again once the rest is in, as if it were new, but where it was and for the same slots.
         Safe to repeat: a second push of the same points finds them. Raises Refused when NAME belongs to another
         user or source, and InputError for jobs that are too large.
         """
@@ -137,36 +100,45 @@ class Producers(Base):
             "name": name, "push": new_id(), "user": records.plain(origin.user), "host": records.plain(origin.host),
             "source": records.plain(origin.source), "into": origin.into, "kind": kind, "pool": pool,
             "priority": priority, "retries": retries, "id8": secrets.token_hex(4), "spec_digest": digest,
-            "spec": spec_text, "lock": STAGE_LOCK, "collect": {state.value: True for state in again} or {"": True},
+            "spec": spec_text, "lock": STAGE_LOCK, "code": code or None,
+            "again": again != NOT_AGAIN or None, "collect": _as_set(again.of), "collect_older": _as_set(again.older),
             "add": add or None, "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
             "weight": f"{weight:.15g}" if weight is not None else None, "preemptible": None if preemptible else 0,
             "canary": canary or None, "breaker": None if breaker else 0,
             "paused": records.plain(paused) or None, **_losses(spec),
         }  # fmt: skip
         meta = {key: value for key, value in meta.items() if value is not None}
-        tally = _Tally()
+        tally = Tally()
         try:
             self._send(meta, jobs, tally, on_busy)
         except (InputError, RedisRefused, KeyboardInterrupt):
             with contextlib.suppress(ExsError):  # what went wrong before is what matters
                 self._discard(name, 1 << 50, str(meta["push"]))
             raise
-        forced = 0
-        for start in range(0, len(tally.collected), self._batch_jobs()):
-            ids = tally.collected[start : start + self._batch_jobs()]
-            forced += int(self._call("retry", 1 if JobState.DONE in again else 0, *ids)[0])
-        return tally.pushed(name, forced, again)
+        every = JobState.DONE in again.of or bool(again.older)  # also the commands that succeeded
+        forced = self._retry(tally.collected, every, digest)["queued"]
+        return tally.pushed(name, code, again, forced)
 
-    def plan(self, name: str, jobs: Iterable[NewJob], origin: Origin) -> Pushed:
-        """What `push` would do, without doing it."""
-        tally = _Tally()
+    def plan(
+        self,
+        name: str,
+        jobs: Iterable[NewJob],
+        origin: Origin,
+        *,
+        spec: Spec | None = None,
+        code: str = "",
+        again: Again = NOT_AGAIN,
+    ) -> Pushed:
+        """What `push` would do, without doing it; without `spec` nothing is said of code."""
+        tally = Tally()
         user, source = records.plain(origin.user), records.plain(origin.source)
+        digest = records.spec_text(spec)[1] if spec else ""
         batches = _batches(((job.point, 0) for job in jobs), _BATCH_POINTS)
-        head: tuple[Arg, ...] = (name, user, source, int(origin.into))
+        head: tuple[Arg, ...] = (name, user, source, int(origin.into), digest, code)
         for reply in self._stream("points", ((*head, *batch) for _, batch, _ in batches)):
             _refuse(name, reply)
             tally.add(reply)
-        return tally.pushed(name)
+        return tally.pushed(name, code, again)
 
     def discard_stage(self, name: str, older_than: float, seconds: float = math.inf) -> None:
         """Take back a push of NAME that was never committed and has been silent for `older_than` seconds; for about
@@ -197,9 +169,7 @@ class Producers(Base):
                 kind = kinds[job.resources, job.commands] = (shape(job.resources), commands)
             yield (job.name, params, job.point, kind), len(params)
 
-    def _send(
-        self, meta: dict[str, object], jobs: Iterable[NewJob], tally: _Tally, on_busy: Callable[[], None]
-    ) -> None:
+    def _send(self, meta: dict[str, object], jobs: Iterable[NewJob], tally: Tally, on_busy: Callable[[], None]) -> None:
         """Push all batches. The first one waits for whoever else pushes; of those that follow, the next is on its way
         before the answer to the last is read, so that Redis works on one while we make the other."""
         batches = _batches(self._encoded(jobs), self._batch_jobs())
@@ -222,7 +192,7 @@ class Producers(Base):
                 _refuse(str(meta["name"]), reply)
                 tally.add(reply)
 
-    def _push_batch(self, meta: dict[str, object], args: list[Arg], tally: _Tally, on_busy: Callable[[], None]) -> None:
+    def _push_batch(self, meta: dict[str, object], args: list[Arg], tally: Tally, on_busy: Callable[[], None]) -> None:
         name = str(meta["name"])
         waited = False
         while True:
@@ -248,6 +218,11 @@ def _losses(spec: Spec) -> dict[str, object]:
     rules = {loss.value: spec.on_failure[loss.value] for loss in LOSSES if loss.value in spec.on_failure}
     found = {f"on_{name}": rule[0] if rule[1] is None else rule[1] for name, rule in rules.items()}
     return {name: value for name, value in found.items() if value != "requeue"}
+
+
+def _as_set(states: Collection[JobState]) -> dict[str, bool]:
+    """For Lua, which takes an empty one for a list."""
+    return {state.value: True for state in states} or {"": True}
 
 
 _Call = tuple[dict[str, object], list[Arg]]

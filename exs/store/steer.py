@@ -24,7 +24,11 @@ class Steering(Base):
 
     def retry(self, ids: Sequence[str], *, force: bool = False) -> dict[str, int]:
         """Queue CRASHED and CANCELED jobs again, with `force` DONE ones too."""
-        return self._each("retry", (int(force),), ids, ("queued", "already", "kept", "missing"))
+        return self._retry(ids, force)
+
+    def _retry(self, ids: Sequence[str], force: bool, spec: str = "") -> dict[str, int]:
+        """`spec`: digest of the Spec by which they run now; "" for that with which they were pushed."""
+        return self._each("retry", (int(force), spec), ids, ("queued", "already", "kept", "missing"))
 
     def remove(self, ids: Sequence[str]) -> dict[str, int]:
         """Forget jobs, their results and their points; running ones stay."""

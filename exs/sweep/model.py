@@ -29,7 +29,8 @@ class Sweep:
     `count`: points before identical ones are dropped. `duplicates`: how many were dropped, known once
     `jobs()` has been run through. `local_slots`: runner's `resource` and experiment-scheduler's
     `available_cuda`, one device string per slot of `exs run`. `canary`: so many jobs run before the others may.
-    `breaker`: pause the experiment when its jobs fail alike and none succeeds. `notes`: lines to show the user.
+    `breaker`: pause the experiment when its jobs fail alike and none succeeds. `notes`: lines to show the user. `code`:
+    digest of the code that travels with it, "" for none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Sweep:
     when_pushed: tuple[str, ...] = ()  #: those of `notes` that do not matter where `exs run` runs it
     files: tuple[str, ...] = ()  #: experiment-scheduler's `files`, below the directory of the push or absolute
     duplicates: int = 0
+    code: str = ""
 
     def jobs(self) -> Iterator[NewJob]:
         """The jobs in the order written, last axis fastest, each point once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exs.answers import Pushed
+from exs.answers import OlderCode, Pushed
 from exs.model import Json
 from exs.view.screen import Screen
 from exs.view.text import safe
@@ -12,24 +12,30 @@ def summary(verb: str, pushed: Pushed, screen: Screen) -> str:
     """The line; `verb` is its first word. Counts of nothing are left out."""
     name = safe(pushed.experiment)
     parts = [screen.paint(f"+{pushed.new} new", "green" if pushed.new else "")]
-    for number, text in (
+    older, retry = pushed.older or OlderCode(), f"exs retry {name}"
+    for number, text, *remarks in (
         (pushed.forced, "^{n} run again"),
-        (pushed.queued, "={n} in the queue"),
-        (pushed.done, "={n} done"),
-        (pushed.crashed, f"~{{n}} crashed (exs retry {name})"),
-        (pushed.canceled, f"~{{n}} canceled (exs retry {name})"),
+        (pushed.queued, "={n} in the queue", _of(older.queued)),
+        (pushed.done, "={n} done", _of(older.done)),
+        (pushed.crashed, "~{n} crashed", _of(older.crashed), retry),
+        (pushed.canceled, "~{n} canceled", _of(older.canceled), retry),
         (pushed.gone, "-{n} no longer in the file"),
     ):
         if number:
-            parts.append(text.format(n=number))
+            said = "; ".join(filter(None, remarks))
+            parts.append(text.format(n=number) + (f" ({said})" if said else ""))
     if pushed.duplicates:
         noun = "point" if pushed.duplicates == 1 else "points"
         parts.append(f"{pushed.duplicates} identical {noun} run once")
     return f"{verb} {screen.paint(name, 'bold')}: {'  '.join(parts)}"
 
 
+def _of(older: int) -> str:
+    return f"{older} with older code" if older else ""
+
+
 def record(pushed: Pushed) -> dict[str, Json]:
-    """The same for programs."""
+    """The same for programs. `older`: how many of each count are of older code, None where no code travels."""
     return {
         "experiment": pushed.experiment,
         "id": pushed.id or None,
@@ -41,4 +47,5 @@ def record(pushed: Pushed) -> dict[str, Json]:
         "forced": pushed.forced,
         "gone": pushed.gone,
         "duplicates": pushed.duplicates,
+        "older": vars(pushed.older) if pushed.older else None,
     }

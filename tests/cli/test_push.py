@@ -56,8 +56,9 @@ def test_an_edited_file_adds_what_is_new_and_keeps_what_is_there(exs: Exs, lab: 
 def test_force_runs_again_what_succeeded(exs: Exs, lab: Lab, sweep: Path) -> None:
     exs("push", "sweep.yaml")
     lab.end(lab.claim())
-    assert exs("plan", "-f", "sweep.yaml").splitlines()[1:] == ["--force would run the 1 done ones again"]
-    assert "^1 run again" in exs("push", "--force", "sweep.yaml")
+    expected = "resnet: +0 new  ^1 run again  =5 in the queue"
+    assert exs("plan", "-f", "sweep.yaml") == f"plan for {expected}\n"
+    assert exs("push", "--force", "sweep.yaml").splitlines()[0] == f"pushed {expected}"
     assert lab.store.counts("resnet")[S.QUEUED] == 6
 
 

@@ -27,7 +27,7 @@ def test_every_key_and_field_is_documented(lab: Lab) -> None:
     with pytest.raises(Killed):
         store.push("half", SPEC, points(*range(900)), ME)
     del store._call, store._stream  # it lives again
-    lab.push(*range(6), retries=1, max_running=5, lost_after=9.0)
+    lab.push(*range(6), retries=1, max_running=5, lost_after=9.0, code="c0de")
     lab.push(*range(10, 12), resources=Resources(gpus=1))
     store.push("e", SPEC, points(*range(20, 1200)), ME)
     slot = lab.slot("s1")

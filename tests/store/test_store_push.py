@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from exs.errors import InputError, RedisRefused, RedisUnreachable, Refused
-from exs.model import JobState, NewJob, Resources
+from exs.model import FORCED, JobState, NewJob, Resources
 from exs.settings import Limits, Settings
 from exs.store import keys
 from exs.store import push as push_module
@@ -224,7 +224,7 @@ class TestTwice:
             slot.finish(outcome)
         assert lab.push(0, 1, 2).new == 0
         assert lab.states() == ["DONE", "PRUNED", "CRASHED"]
-        again = lab.push(0, 1, 2, again={S.DONE, S.PRUNED})
+        again = lab.push(0, 1, 2, again=FORCED)
         assert (again.forced, again.done, again.crashed) == (2, 0, 1)
         assert lab.states() == ["QUEUED", "QUEUED", "CRASHED"]
         assert slot.must_claim().force

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exs.model import HELD, RQ_STATUS, TRANSITIONS, JobState, Outcome
+from exs.model import FINAL, HELD, RQ_STATUS, TRANSITIONS, Again, JobState, Outcome
 from exs.store import keys
 from store.actors import CANCELED, CRASHED, DONE, PRUNED, Lab, Slot
 
@@ -38,7 +38,7 @@ VERBS: dict[str, Verb] = {
     "retry": lambda lab, slot, job: lab.store.retry([job]),
     "force": lambda lab, slot, job: lab.store.retry([job], force=True),
     "push": lambda lab, slot, job: lab.push(1),
-    "push --force": lambda lab, slot, job: lab.push(1, again={S.DONE, S.PRUNED, S.CRASHED, S.CANCELED}),
+    "push --force": lambda lab, slot, job: lab.push(1, again=Again(of=FINAL)),
 }
 
 

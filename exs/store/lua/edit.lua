@@ -2,7 +2,7 @@
 -- edit(id, was, edit JSON, spec JSON) -> {code, what}: other parameters or another command for a job, see lib/edit.lua.
 -- `was` is its point as the caller knows it. One that runs is asked to stop, and runs anew as edited when it has.
 -- codes: edited | asked | same | duplicate index | pending | changed | ending | over state | missing
--- keys: rq:job exs:queues exs:points exs:spec exs:attempts
+-- keys: rq:job exs:queues exs:points exs:spec exs:spec-code exs:attempts
 local id, text = ARGV[1], ARGV[3]
 local job = load(id)
 if not job or not committed(job) then return {'missing', ''} end
@@ -16,6 +16,8 @@ if job.at and unwanted(job) then return {'ending', ''} end
 local other = point_taken(job, e.pt)
 if other then return {'duplicate', redis.call('HGET', RQ_JOB .. other, 'ix') or ''} end
 redis.call('HSET', SPECS .. job.exp, e.sp, ARGV[4])
+local code = redis.call('HGET', CODES .. job.exp, f[4] or '')
+if code then redis.call('HSET', CODES .. job.exp, e.sp, code) end
 if job.at then
   take_point(job, e.pt)
   redis.call('HSET', RQ_JOB .. id, 'ed', text)

@@ -2,7 +2,7 @@
 -- remove_experiment(name, from, limit) -> -1 removed | -2 jobs are left | the index from which to look on: forgets an
 -- experiment that has no jobs any more. RQ's tools can delete a job without our count: only jobs that are there keep it,
 -- and `limit` places are looked at per call.
--- keys: exs:exp exs:queues exs:spec exs:jobs exs:points exs:metrics exs:series exs:experiments exs:ids exs:order exs:last exs:ready rq:*
+-- keys: exs:exp exs:queues exs:spec exs:spec-code exs:jobs exs:points exs:metrics exs:series exs:experiments exs:ids exs:order exs:last exs:ready rq:*
 local name, from, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local e = redis.call('HMGET', EXPERIMENT .. name, 'jobs', 'id', 'pool')
 if redis.call('EXISTS', EXPERIMENT .. name) == 0 then return -1 end
@@ -40,7 +40,7 @@ for _, segment in ipairs(segments) do redis.call('UNLINK', segment.key) end
 if redis.call('EXISTS', STAGE .. name) == 0 then
   for bucket = 0, 4095 do redis.call('UNLINK', POINTS .. name .. ':' .. string.format('%03x', bucket)) end
 end
-redis.call('UNLINK', EXPERIMENT .. name, MEND .. name, BREAKER .. name, QUEUES .. name, SPECS .. name)
+redis.call('UNLINK', EXPERIMENT .. name, MEND .. name, BREAKER .. name, QUEUES .. name, SPECS .. name, CODES .. name)
 redis.call('ZREM', EXPERIMENTS, name)
 if e[2] then redis.call('HDEL', IDS, e[2]) end
 redis.call('ZREM', ORDER .. pool, name)

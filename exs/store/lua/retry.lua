@@ -1,9 +1,10 @@
 --@ time number list ready state attempt
--- retry(force, id1, ...) -> {queued, already, kept, missing}; those of an archived experiment are kept as they are.
+-- retry(force, spec digest, id1, ...) -> {queued, already, kept, missing}; those of an archived experiment are kept as they are.
 -- CRASHED and CANCELED jobs are queued again with their retries and crash budget restored; DONE and PRUNED ones only
--- with force, which also runs the commands that succeeded, from their beginning. Ids are taken from the last, so that order is kept.
+-- with force, which also runs the commands that succeeded, from their beginning. They run as they were pushed, or, where a digest
+-- is given, as the push of that Spec. Ids are taken from the last, so that order is kept.
 -- keys: rq:job rq:finished|failed|canceled rq:queue exs:attempts exs:exp exs:ready
-local force = ARGV[1] == '1'
+local force, digest = ARGV[1] == '1', ARGV[2]
 local now = now_ms()
 local queued, already, kept, missing = 0, 0, 0, 0
 local touched, archived = {}, {}
@@ -11,7 +12,7 @@ local function put_away(name)
   if archived[name] == nil then archived[name] = redis.call('HGET', EXPERIMENT .. name, 'archived') == '1' end
   return archived[name]
 end
-for i = #ARGV, 2, -1 do
+for i = #ARGV, 3, -1 do
   local job = load(ARGV[i])
   if not job then
     missing = missing + 1
@@ -25,6 +26,7 @@ for i = #ARGV, 2, -1 do
       redis.call('HSET', RQ_JOB .. job.id, 'fo', 1)
       redis.call('HDEL', RQ_JOB .. job.id, 'ck')
     end
+    if digest ~= '' then redis.call('HSET', RQ_JOB .. job.id, 'sp', digest) end
     requeue(job, now)
     touched[job.exp] = true
     queued = queued + 1

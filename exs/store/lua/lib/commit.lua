@@ -63,8 +63,9 @@ local function commit(m, place, now)
   -- What was pushed may be new code: it has its canary though other jobs are done.
   if m.canary and place.count > 0 then redis.call('HSET', key, 'canary', m.canary)
   elseif not m.canary and not m.add then redis.call('HDEL', key, 'canary') end
-  if place.count > 0 then
+  if place.count > 0 or m.again then
     redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
+    if m.code then redis.call('HSET', CODES .. m.name, m.spec_digest, m.code) end
     redis.call('HSET', key, 'spec', m.spec_digest)
   end
   if m.paused then redis.call('HSET', key, 'paused', 1, 'paused_by', m.paused, 'paused_at', now) end
