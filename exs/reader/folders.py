@@ -14,6 +14,7 @@ from exs.paths import LogDir, RunDir, runner_param, runner_stat
 from exs.reader import plainyaml
 from exs.reader.artifacts import artifacts_in, loaders
 from exs.reader.metricfiles import FolderSeries, keys_in
+from exs.reader.results import Seen, report_of, result_in
 from exs.reader.run import Run, flattened
 
 #: Bytes of a file of parameters.
@@ -24,12 +25,16 @@ _CODES = {"finished": 0, "failed": 1}
 
 @dataclass
 class Entry:
-    """What is read of a directory, and kept in the index. `problem`: what of it could not be read."""
+    """What is read of a directory, and kept in the index. `problem`: what of it could not be read.
+
+    `report`: what the file that its result is from was when it was read; the index has it among other signs.
+    """
 
     flat: dict[str, Json] = field(default_factory=dict)
     metrics: dict[str, tuple[str, str]] = field(default_factory=dict)
     artifacts: dict[str, list[str]] = field(default_factory=dict)
     problem: str = ""
+    report: Seen = field(default_factory=list)
 
     def run(self, folder: str, suffix: str = "") -> Run:
         """The run."""
@@ -60,6 +65,8 @@ def read(folder: str, suffix: str = "") -> Entry:
         stat = _yaml(runner_stat(folder), entry)
         codes: dict[str, Json] = {name: {"code": _CODES.get(str(word), -1)} for name, word in stat.items()}
         _read_runner(entry, _yaml(runner_param(folder), entry), codes)
+    if path := report_of(folder, entry.flat.get("info.attempt")):
+        _read_result(path, entry)
     entry.metrics = keys_in(folder, suffix)
     entry.artifacts = artifacts_in(folder)
     return entry
@@ -84,6 +91,15 @@ def _read_runner(entry: Entry, params: dict[str, Json], stat: dict[str, Json]) -
     for key, value in about.items():
         if f"info.{key}" not in entry.flat:  # exs.launch says more of it
             _flatten("info.", {key: value}, entry)
+
+
+def _read_result(path: str, entry: Entry) -> None:
+    try:
+        result, entry.report = result_in(path)
+    except BrokenRecord as error:
+        entry.problem = error.message
+    else:
+        _flatten("result.", result, entry)
 
 
 def status(codes: dict[str, Json], commands: Json) -> str:

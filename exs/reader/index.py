@@ -21,11 +21,12 @@ from exs.errors import NotFound
 from exs.model import Json
 from exs.paths import LogDir, RunDir, cache_home, runner_param, runner_stat
 from exs.reader.folders import Entry, read
+from exs.reader.results import report_of, seen
 from exs.reader.run import Run
 
 #: How deep below the directory runs are looked for: output/<sweep>/<name>/.
 DEEPEST = 4
-_VERSION = 1
+_VERSION = 2
 _NUMBERS = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
 _SHARED = "param.json."
 
@@ -70,7 +71,8 @@ def index(root: str, cache: str | None = None, refresh: bool = True) -> Found:
             start = _signature(folder, suffix, Entry())
             entry = read(folder, suffix)
             signature = _signature(folder, suffix, entry)
-            if start != _signature(folder, suffix, Entry()):
+            same = signature[len(signature) - len(entry.report) :] == entry.report
+            if not same or start != _signature(folder, suffix, Entry()):
                 signature = []  # it was written meanwhile: what was read may be of before, and is read again next time
         now[key] = (signature, entry)
         if entry.problem:
@@ -122,14 +124,14 @@ def _signature(folder: str, suffix: str, entry: Entry) -> Signature:
     if entry.artifacts or os.path.isdir(logs.artifacts):
         paths.append(logs.artifacts)
         paths += [f"{logs.artifacts}/{column.split('.')[1]}/{names[0]}" for column, names in entry.artifacts.items()]
+    if report := report_of(folder, entry.flat.get("info.attempt")):
+        paths.append(report)
     found: Signature = []
     for path in paths:
         try:
-            stat = os.stat(path)
+            found += seen(os.stat(path))
         except OSError:
             found.append(0)
-        else:
-            found += [stat.st_mtime_ns, stat.st_size, stat.st_ino]
     return found
 
 

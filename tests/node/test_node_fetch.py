@@ -29,6 +29,8 @@ os.symlink("/etc/passwd", "link")
 os.symlink("/etc", "checkpoints/etc")
 os.mkfifo("pipe")
 print("made", n)
+with open(os.environ["EXS_REPORT"], "w") as report:
+    report.write('{"made": %d}' % n)
 """
 
 
@@ -52,7 +54,7 @@ def made(directory: str) -> dict[str, bytes]:
     return {
         path: data
         for path, data in found.items()
-        if path not in ("link",) and not path.startswith((".exs-", "checkpoints/etc"))
+        if path not in ("link",) and not path.startswith((".exs-control", "checkpoints/etc"))
     }
 
 
@@ -69,6 +71,8 @@ def test_directories_of_two_nodes_come_whole(fleet: Fleet) -> None:
         assert {"link", "checkpoints/etc", "pipe"} == set(one["left_out"])
         assert one["complete"] and one["bytes"] == sum(map(len, made(row.directory).values()))
     assert not any(path.is_symlink() for path in here.rglob("*"))
+    results = json.loads(fleet.exs("results", "here", "--json"))["rows"]
+    assert [row["made"] for row in results] == [row["n"] for row in results] == list(range(6)), "results came with them"
     assert all(one["bytes_now"] == 0 for one in json.loads(fleet.exs("fetch", "tree", "here", "--json"))["fetched"])
     fleet.check()
 

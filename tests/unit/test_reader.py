@@ -65,6 +65,46 @@ def test_a_run_of_exs_has_the_same_keys(tmp_path: Path) -> None:
     assert runs[0]["loss.min"] == 0.25
 
 
+def test_the_result_is_read_from_what_the_job_told(tmp_path: Path) -> None:
+    folder = exs_run(tmp_path / "output", "Lr_0.1", {"lr": 0.1, "_attempt": "a2"}, {"train": 0})
+    (folder / ".exs-report.a1").write_text('{"acc": 0.1}')
+    report = folder / ".exs-report.a2"
+    report.write_text(
+        '{"step": 1, "metrics": {"loss": 0.5}}\n{\n "acc": 0.5,\n "best": {"epoch": 3}\n}\n{"progress": 0.5}\n'
+    )
+
+    def found() -> dict[str, Any]:
+        (run,) = exs.Reader(tmp_path / "output", tmp_path / "cache").filter()
+        return {key: value for key, value in run.items() if key.startswith("result.")}
+
+    assert found() == {"result.acc": 0.5, "result.best.epoch": 3}
+    with report.open("a") as file:
+        file.write('{"result": {"acc": 0.75, "loss": NaN}}\nhalf a li')
+    assert found() == {"result.acc": 0.75, "result.best.epoch": 3, "result.loss": "nan"}
+    with report.open("a") as file:
+        file.write('ne\n{"step": 4, "acc": "\\ud800"}\n{"result": 3}\n')
+    assert found() == {"result.acc": 0.75, "result.best.epoch": 3, "result.loss": "nan", "result.result": 3}
+    assert index(str(tmp_path / "output"), str(tmp_path / "cache")).read == 0, "what is as it was is not read again"
+
+
+@pytest.mark.parametrize("attempt", ["../../secret", "", 3, "a" * 300])
+def test_no_other_file_is_taken_for_a_report(tmp_path: Path, attempt: Any) -> None:
+    (tmp_path / "secret").write_text('{"password": "x"}')
+    (tmp_path / "output" / ".exs-report...").mkdir(parents=True)
+    exs_run(tmp_path / "output", "Lr_0.1", {"lr": 0.1, "_attempt": attempt}, {"train": 0})
+    (run,) = exs.Reader(tmp_path / "output", tmp_path / "cache").filter()
+    assert not [key for key in run if key.startswith("result.")]
+
+
+def test_a_report_that_is_a_link_or_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for number, name in enumerate(("link", "pipe")):
+        folder = exs_run(tmp_path / "output", name, {"lr": number, "_attempt": "a1"}, {"train": 0})
+        report = folder / ".exs-report.a1"
+        os.mkfifo(report) if name == "pipe" else report.symlink_to("/etc/passwd")
+    reader = exs.Reader(tmp_path / "output", tmp_path / "cache")
+    assert len(reader) == 2 and len(reader.problems) == 1 and "link/.exs-report.a1" in reader.problems[0]
+
+
 def test_newer_files_of_mlrunner_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "output" / "Lr_0.01"
     folder.mkdir(parents=True)

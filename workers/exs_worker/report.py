@@ -20,17 +20,12 @@ import threading
 from collections import deque
 
 from exs.model import Json
+from exs.reported import READ, RESERVED, Objects, checked, reason, result_of, size
 from exs_worker import plainfile
 from exs_worker.checkpoints import checkpoint
-from exs_worker.reportlines import Objects, Tail, reason
+from exs_worker.reportlines import Tail
 from exs_worker.series import Metrics, is_number
 
-#: Words of the protocol. An object that holds only these is a report; one with any other key is itself a result.
-RESERVED = frozenset({"result", "metrics", "step", "progress", "status", "checkpoint", "ack"})
-#: Of what is unread when the job has ended, the last so many bytes count: its GPU must not wait for long.
-READ = 64 << 20
-#: Nesting that a result may have.
-DEPTH = 32
 #: Characters of a status.
 STATUS = 200
 #: Points found in the output that wait to be looked at.
@@ -142,7 +137,7 @@ class Report:
     def settle(self) -> dict[str, Json]:
         """The result. What the file does not hold of it is added there, for an attempt that skips these commands."""
         result = {**self._carried, **self.matched, **self._reported}
-        if result and _size(result) > self._limit:
+        if result and size(result) > self._limit:
             self._problem = self.problem or f"larger than {self._limit} bytes"
             return {}
         if all(self._reported.get(name) == value for name, value in self.matched.items()):
@@ -205,8 +200,7 @@ class Report:
         if value.get("ack") == "stop":
             self.acknowledged = True
         if "result" in value:
-            given = value["result"]
-            self._merge(given if isinstance(given, dict) else {"result": given})
+            self._merge(value)
         if "progress" in value:
             self._tell("progress", _progress(value["progress"]))
         if "status" in value:
@@ -217,8 +211,8 @@ class Report:
                 kept["step"] = self._metrics.step  # it was made after what is known by now
             self._tell("checkpoint", kept)
 
-    def _merge(self, given: dict[str, Json]) -> None:
-        self._reported.update(checked_result(given, self._limit))
+    def _merge(self, value: dict[str, Json]) -> None:
+        self._reported.update(checked_result(result_of(value) or {}, self._limit))
 
     def _tell(self, what: str, value: Json) -> None:
         self._told[what] = value
@@ -234,29 +228,13 @@ def _progress(value: Json) -> float:
 def _status(value: Json) -> str:
     if not isinstance(value, str):
         raise ValueError("status is no text")
-    _size(value)
+    size(value)
     return value[:STATUS]
 
 
 def checked_result(given: dict[str, Json], limit: int) -> dict[str, Json]:
     """A result that can be stored, of at most `limit` bytes as JSON. Raises ValueError."""
-    result: dict[str, Json] = _checked(given)
-    if _size(result) > limit:
+    result: dict[str, Json] = checked(given)
+    if size(result) > limit:
         raise ValueError(f"larger than {limit} bytes")
     return result
-
-
-def _checked(value: Json, depth: int = 0) -> Json:
-    """`value` with infinities, which a number too large to be one has become, as text."""
-    if depth > DEPTH:
-        raise ValueError(f"nested deeper than {DEPTH}")
-    if isinstance(value, dict):
-        return {name: _checked(item, depth + 1) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_checked(item, depth + 1) for item in value]
-    return str(value) if isinstance(value, float) and value - value != 0 else value
-
-
-def _size(value: Json) -> int:
-    """Bytes of the value as JSON. A lone surrogate, which no terminal and no Redis client can take, is a ValueError."""
-    return len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8"))

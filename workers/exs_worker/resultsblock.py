@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 
 from exs.model import Json
+from exs.reported import DECODER, reason
 from exs_worker.report import checked_result
-from exs_worker.reportlines import DECODER, reason
 
 _MARK = b"--- RESULTS ---"
 _BEGIN = re.compile(rb"[\r\n]--- RESULTS ---[ \t]*\r?\n")

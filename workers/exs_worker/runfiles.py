@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: Directories below each other; a path of more is no longer one that every system takes.
 _DEPTH = 30
-#: Our own: what the slot and the job tell each other, and records that are being written.
-_OURS = (".exs-",)
+#: Our own, which nobody needs elsewhere: what the slot tells the job, and records that are being written.
+_OURS = re.compile(r"\.exs-(?!report\.)")  # the reports are the results
 _READ = 1 << 20
 
 
@@ -46,7 +47,7 @@ def _walk(
     with os.scandir(directory) as entries:
         for entry in entries:
             path = prefix + entry.name
-            if not prefix and entry.name.startswith(_OURS):
+            if not prefix and _OURS.match(entry.name):
                 continue
             facts = entry.stat(follow_symlinks=False)
             if stat.S_ISDIR(facts.st_mode):
@@ -111,7 +112,7 @@ def summed(files: RunDir, path: str, offset: int, limit: int) -> tuple[bytes, in
 @contextmanager
 def _opened(files: RunDir, path: str) -> Iterator[int]:
     parts = path.split("/")
-    if not all(map(safe_file_name, parts)) or len(parts) > _DEPTH + 1 or parts[0].startswith(_OURS):
+    if not all(map(safe_file_name, parts)) or len(parts) > _DEPTH + 1 or _OURS.match(parts[0]):
         raise NotFound(f"{path!r} is no path inside a run directory.")
     if files.suffix and not parts[-1].endswith(f".{files.suffix}"):
         raise NotFound(f"{path!r} is another job's.")
