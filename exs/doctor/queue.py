@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import exs
 from exs.answers import Finding, Severity
@@ -18,6 +19,7 @@ from exs.store.store import Store
 from exs.view.when import duration
 
 GIB = 1 << 30
+_KINDS = {"zset": "sorted set"}
 #: Jobs and names that one finding lists.
 _NAMED = 5
 #: Misplaced jobs that are said one by one.
@@ -29,6 +31,7 @@ _HALF = 60.0
 def checks(store: Store) -> Iterator[Finding]:
     """Everything about the queue of `store`. Raises RedisUnreachable."""
     timing = store.settings.timing
+    yield from kinds(store)
     experiments, slots = store.experiments(), store.workers()
     health = store.health([row.name for row in experiments])
     yield from jobs(store, experiments)
@@ -36,7 +39,7 @@ def checks(store: Store) -> Iterator[Finding]:
     yield from strangers(store)
     yield from suspended(store, health)
     yield from halves(health, timing)
-    yield from workers(slots, timing)
+    yield from workers(store, slots)
     yield from versions(slots)
     yield from unused(store)
     yield from late(store, health, timing)
@@ -54,6 +57,19 @@ def _listed(names: Iterable[str]) -> str:
 
 def _many(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def kinds(store: Store) -> Iterator[Finding]:
+    """Did somebody make a key of ours into something else? Redis refuses what is done with it."""
+    shell = safety.shell(store.url)
+    for key, found, wanted in islice(store.wrong_kinds(), _NAMED):
+        quoted, aside = shlex.quote(key), shlex.quote(f"broken:{key}")
+        is_one, be_one = (_KINDS.get(kind, kind) for kind in (found, wanted))
+        yield _found(
+            Severity.ERROR,
+            f"the key {key} is a {is_one}, and has to be a {be_one}: something else writes to this Redis.",
+            f"{shell} RENAME {quoted} {aside}   # then exs doctor again: workers make anew what they can",
+        )  # fmt: skip
 
 
 def jobs(store: Store, experiments: Sequence[ExperimentRow]) -> Iterator[Finding]:
@@ -114,9 +130,11 @@ def halves(health: Health, timing: Timing) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def workers(slots: Sequence[SlotRow], timing: Timing) -> Iterator[Finding]:
+def workers(store: Store, slots: Sequence[SlotRow]) -> Iterator[Finding]:
     """Who works, and who is not heard of?"""
-    silent = [row for row in slots if not _live(row, timing)]
+    shell, timing = safety.shell(store.url), store.settings.timing
+    known = [row for row in slots if row.node]
+    silent = [row for row in known if not _live(row, timing)]
     for node in sorted({row.node for row in silent}):
         of = [row for row in silent if row.node == node]
         ago = duration(min(row.seen_ago for row in of))
@@ -124,7 +142,13 @@ def workers(slots: Sequence[SlotRow], timing: Timing) -> Iterator[Finding]:
             Severity.WARNING, f"no word from {_many(len(of), 'slot')} of {node} for {ago}.",
             "exs doctor   # on that machine; if it is up and exs worker runs there, look at its network",
         )  # fmt: skip
-    live = [row for row in slots if _live(row, timing)]
+    for row in slots:
+        if not row.node:
+            yield _found(
+                Severity.WARNING, f"the record of slot {row.name} cannot be read: somebody wrote over it.",
+                f"{shell} DEL {shlex.quote(keys.RQ_WORKER + row.name)}   # if it lives, it registers anew",
+            )  # fmt: skip
+    live = [row for row in known if _live(row, timing)]
     if live:
         states = Counter(row.state for row in live)
         nodes = _many(len({row.node for row in live}), "node")

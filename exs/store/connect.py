@@ -20,6 +20,8 @@ from exs.settings import Timing, masked_url
 from exs.store import keys
 
 _ADDRESS = re.compile(r"Error -?\d+ connecting to \S+\. (?=\S)")
+#: What a script says that met what it did not expect, after the place: 6.2 says where first, 7 behind it as well.
+_FAILED = re.compile(r".*user_script:\s?\d+: (.+?)(?: script: .*)?$", re.DOTALL)
 _CHECK = "Is EXS_REDIS_URL right, and the server up?"
 
 
@@ -94,7 +96,7 @@ _REFUSALS = {
     "can't run this command": _DENIED,
     "can't access at least one": _DENIED,
     "BUSY": ("is held by a long script of somebody", "Wait, or see what else uses this Redis."),
-    "WRONGTYPE": ("holds something else under a name of ours", "Something else writes to this Redis."),
+    "WRONGTYPE": ("holds something else under a name of ours", "exs doctor names the key and what to type."),
 }
 
 
@@ -112,7 +114,10 @@ def _refusal(where: str, error: redis.exceptions.ResponseError) -> RedisRefused:
     for sign, (meaning, hint) in _REFUSALS.items():
         if sign in text:
             return RedisRefused(f"Redis at {where} {meaning}.", hint)
-    return RedisRefused(f"Redis at {where} refused: {_said(error)}.")
+    if failed := _FAILED.search(text):
+        why = f"holds a record that a script of exs cannot read: {failed[1]}"
+        return RedisRefused(f"Redis at {where} {why}.", "exs doctor says what is wrong with it.")
+    return RedisRefused(f"Redis at {where} refused: {_said(error).partition(' script: ')[0]}.")
 
 
 def _said(error: Exception) -> str:

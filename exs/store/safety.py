@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from exs.answers import Finding, Severity
-from exs.settings import masked_url
+from exs.settings import config_file, masked_url
 from exs.store.server import ServerFacts
 
 
@@ -34,7 +35,16 @@ def shell(url: str) -> str:
         login = "REDISCLI_AUTH=$(exs server url | cut -d: -f3 | cut -d@ -f1) " if parts.password else ""
         return f"{login}redis-cli -s {shlex.quote(parts.path)}"
     tls = "--tls " if parts.scheme == "rediss" else ""
-    return f'redis-cli {tls}-u "$EXS_REDIS_URL"'
+    # redis-cli 7.0 takes an empty user for one without a name, whom Redis does not know.
+    named = "s,//:,//default:,"
+    unnamed = parts.password and not parts.username
+    if os.environ.get("EXS_REDIS_URL"):
+        url = f'"$(printenv EXS_REDIS_URL | sed {named})"' if unnamed else '"$EXS_REDIS_URL"'
+    else:
+        line = shlex.quote("s,^ *redis_url *[=:] *,,p")
+        rename = f" | sed {named}" if unnamed else ""
+        url = f'"$(sed -n {line} {shlex.quote(str(config_file(os.environ)))}{rename})"'
+    return f"redis-cli {tls}-u {url}"
 
 
 def _lock_up(url: str) -> str:

@@ -17,6 +17,7 @@
     pools       set_pool  pools                                                   pools.py
     repair      mend  strangers                                                       mend.py
     doctor      audit                                                                 audit.py
+                wrong_kinds                                                           kinds.py
                 server  clock                                                         server.py
                 health                                                                health.py
     nodes       drain  enable  drains                                                 drain.py
@@ -40,6 +41,7 @@ from exs.store.drain import Drainers
 from exs.store.edit import Editing
 from exs.store.gpus import Gpus
 from exs.store.health import Onlookers
+from exs.store.kinds import Kinds
 from exs.store.lease import Holders
 from exs.store.logs import Logs
 from exs.store.order import Arranging
@@ -59,6 +61,7 @@ class Store(
     Pullers,
     Reports,
     Auditor,
+    Kinds,
     Onlookers,
     Inspector,
     Pausing,

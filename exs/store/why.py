@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exs.answers import Estimate, Lasting, Verdict, Why
-from exs.errors import NotFound
+from exs.errors import BrokenRecord, NotFound
 from exs.model import HELD, JobState, Resources
 from exs.rows import ExperimentRow, JobRow, SlotRow
 from exs.store import estimate, records, rows, shapes, slotrows
@@ -25,6 +25,7 @@ _SAMPLES = 600
 _QUEUES = 30
 #: Shares of the measured times between which the start lies.
 _SHARES = (0.25, 0.5, 0.75)
+_BROKEN = "exs doctor says what is wrong with the queue."
 
 
 class Explainers(Watchers):
@@ -33,7 +34,8 @@ class Explainers(Watchers):
     def why(self, selector: str) -> Why:
         """Why a job waits: NAME/17, an id or a unique prefix of one, or NAME and `last` for the one that is next there.
 
-        Two round trips, more with more than 200 slots. Raises NotFound or InputError, as `find` does.
+        Two round trips, more with more than 200 slots. Raises NotFound or InputError, as `find` does, and
+        BrokenRecord.
         """
         one = _ONE.match(selector)
         words = (one["name"], int(one["index"])) if one else (selector, -1)
@@ -68,6 +70,8 @@ class Explainers(Watchers):
 
     def _why(self, found: Sequence[Any], slots: Sequence[SlotRow], unused: Any) -> Why:
         now, flat, experiment, before, fair, _, others, expected = found
+        if not experiment:  # somebody wrote past us
+            raise BrokenRecord("the record of this job, or of its experiment, cannot be read.", _BROKEN)
         now /= 1000
         job = rows.job_row(flat, now) if flat else None
         row = rows.experiment_row(experiment)

@@ -236,3 +236,30 @@ def test_a_queue_at_work_is_never_called_broken(well: Exs, ward: Lab) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize("key", ["exs:order:default", "rq:queue:resnet", "exs:schema", "exs:stages"])
+def test_a_key_that_somebody_made_into_something_else(well: Exs, ward: Lab, key: str) -> None:
+    """Redis refuses what is done with it, and names none: doctor does, and moves it out of the way."""
+    ward.push("resnet", jobs=3)
+    client = ward.store._client
+    client.rename(key, "was") if client.exists(key) else client.delete("was")
+    client.sadd(key, "x")
+    ((severity, what, do),) = [one for one in queue(well, 4) if key in one[1]]
+    assert severity == "error" and f"the key {key} is a set, and has to be a" in what
+    typed(well, *do)
+    assert client.smembers(f"broken:{key}") == {b"x"}
+    if client.exists("was"):
+        client.rename("was", key)
+    assert not [one for one in findings(well, 1, "queue") if "has to be a" in one[1]]
+
+
+def test_a_slot_whose_record_cannot_be_read(well: Exs, ward: Lab) -> None:
+    ward.push("resnet", jobs=1)
+    client = ward.store._client
+    client.hset(keys.RQ_WORKER + "a:cpu0", "x", "\x1b[2J")
+    client.sadd(keys.RQ_WORKERS, keys.RQ_WORKER + "a:cpu0")
+    ((_, what, do),) = [one for one in queue(well, 1) if "slot" in one[1] and "read" in one[1]]
+    assert what == "the record of slot a:cpu0 cannot be read: somebody wrote over it."
+    typed(well, *do)
+    assert not [one for one in queue(well, 1) if "be read" in one[1] or "no word" in one[1]]

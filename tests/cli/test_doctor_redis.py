@@ -282,3 +282,20 @@ def test_the_embedded_server_is_well_and_its_commands_can_be_typed(shell: Exs) -
         assert doctor(shell).endswith("all is well\n")
     finally:
         shell("server", "stop")
+
+
+@pytest.mark.parametrize("where", ["environment", "config file"])
+def test_what_to_type_works_with_a_password(shell: Exs, start: Start, where: str) -> None:
+    """It is in no command: it is read where it stands."""
+    server = start("--appendonly", "no", password="s3cret-word")
+    at(shell, server)
+    if where == "config file":
+        (shell.cwd / "it's here").mkdir()
+        shell.env["EXS_CONFIG"] = str(shell.cwd / "it's here" / "exs.conf")
+        Path(shell.env["EXS_CONFIG"]).write_text(f"[exs]\nlease = 30\nredis_url = {server.url}\n")
+        Path(shell.env["EXS_CONFIG"]).chmod(0o600)
+        del shell.env["EXS_REDIS_URL"]
+    ((_, what, do),) = bad(shell, 4)
+    assert "keeps no append-only file" in what and "s3cret" not in str(do)
+    typed(shell, *do)
+    assert bad(shell, 0) == []

@@ -156,6 +156,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "gpus_unused": (nothing, lambda store, scene: store.gpus_unused("n", {"0": "busy"}, 60)),
     "job": (nothing, lambda store, scene: store.job(scene.ids[0])),
     "jobs": (nothing, lambda store, scene: store.jobs("e")),
+    "kinds": (nothing, lambda store, scene: list(store.wrong_kinds())),
     "metrics": (nothing, lambda store, scene: store.metrics(scene.ids)),
     "mend": (astray, lambda store, scene: mend(store)),
     "mend_marked": (astray, lambda store, scene: store.mend("e")),

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from exs.errors import BrokenRecord, ExsError, NotFound
-from exs.model import JobState
+from exs.model import JobState, Outcome, Update
 from exs.store import keys
-from store.actors import DONE, Lab
+from store.actors import CANCELED, CRASHED, DONE, Lab
 
 DEEP = "[" * 100_000
 VALUES = {
@@ -264,3 +264,39 @@ def test_a_number_that_json_cannot_write_again_is_a_broken_record(lab: Lab) -> N
     (job,) = lab.ids()
     lab.client.hset(keys.RQ_JOB + job, "pr", '{"x": 1e999}')
     assert "broken record" in lab.store.job(job).detail
+
+
+@pytest.mark.parametrize("outcome", [DONE, CRASHED, CANCELED, None])
+def test_a_running_job_whose_state_somebody_overwrote_ends_as_it_ends(lab: Lab, outcome: Outcome | None) -> None:
+    """Its slot would tell of that for ever, and take no other job."""
+    lab.push(1, 2, retries=1)
+    slot = lab.slot("s1")
+    job = slot.must_claim().job
+    lab.client.hset(keys.RQ_JOB + job, "st", "\x1b[2J")
+    assert any("unknown state" in finding for finding in lab.store.audit())
+    assert (slot.release() if outcome is None else slot.finish(outcome)).value == "ours"
+    assert lab.state(job) is (outcome.state if outcome in (DONE, CANCELED) else JobState.QUEUED)
+    lab.hasten()
+    assert lab.store.audit() == []
+    lab.slot("s2").must_claim()
+
+
+def test_why_says_that_a_record_cannot_be_read(lab: Lab) -> None:
+    lab.push(1)
+    (job,) = lab.ids()
+    lab.client.delete(keys.RQ_JOB + job)
+    lab.client.hset(keys.RQ_JOB + job, "x", "y")
+    for selector in (job, "e/0"):
+        with pytest.raises(ExsError, match=r"cannot be read|no (job|experiment)"):
+            lab.store.why(selector)
+
+
+@pytest.mark.parametrize("value", ["x", "inf", "9" * 400, "-"])
+def test_a_position_that_is_no_number_is_counted_anew(lab: Lab, value: str) -> None:
+    """Else nobody could push any more. The order stays."""
+    lab.push(1, name="a")
+    lab.push(1, name="b")
+    lab.client.set(keys.POSITION, value)
+    lab.push(1, name="c")
+    lab.store.update([Update("a", "ahead-of", "c")])
+    assert lab.client.zrange(keys.ORDER + "default", 0, -1) == ["b", "a", "c"]

@@ -6,12 +6,14 @@ were broken off are taken back, and code that no job needs is taken away. So it 
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
 
-from exs.errors import RedisUnreachable
+from exs.errors import RedisRefused, RedisUnreachable
 from exs.settings import Timing
 from exs.store.store import Store
+
+log = logging.getLogger("exs.worker")
 
 
 class Upkeep:
@@ -21,6 +23,7 @@ class Upkeep:
         self._store = store
         self._timing = timing
         self._reap_at = 0.0
+        self._refused = ""
         self._sweep_at = time.monotonic() + timing.push_ttl / 4
 
     def reap(self) -> None:
@@ -28,9 +31,17 @@ class Upkeep:
         if time.monotonic() < self._reap_at:
             return
         self._reap_at = time.monotonic() + self._timing.renew / 2
-        with contextlib.suppress(RedisUnreachable):
+        try:
             _, stale = self._store.reap()
             self.tidy(stale)
+        except RedisRefused as error:  # nobody else would say that no lost job is found any more
+            if error.message != self._refused:
+                self._refused = error.message
+                log.error("cannot look for lost jobs: %s %s", error.message, error.hint)
+        except RedisUnreachable:
+            pass  # whoever claims says so
+        else:
+            self._refused = ""
 
     def tidy(self, stale: str) -> None:
         """After a reap that named the push `stale`, or "". It takes a part of a renewal's time at most, since the lease

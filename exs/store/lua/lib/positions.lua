@@ -36,7 +36,8 @@ end
 
 -- The position behind all that were given out.
 local function next_position(steps)
-  if number(redis.call('GET', POSITION)) + GAP * (steps or 1) >= LANE - GAP then compact() end
+  local last = redis.call('GET', POSITION)
+  if last and not whole(last) or number(last) + GAP * (steps or 1) >= LANE - GAP then compact() end
   return redis.call('INCRBY', POSITION, GAP * (steps or 1))
 end
 

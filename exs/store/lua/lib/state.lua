@@ -7,12 +7,13 @@ local REGISTRY = {PAUSED = RQ_DEFERRED, DONE = RQ_FINISHED, PRUNED = RQ_FINISHED
 -- is the one state that every job passes.
 local COUNTED = {PAUSED = 'deferred', PRUNED = 'pruned', CRASHED = 'failed', CANCELED = 'canceled'}
 
--- nil when there is no such job; a job whose state is none of ours is BROKEN, which may only be removed.
+-- nil when there is no such job; a job whose state is none of ours is BROKEN, which may only be removed. One that is held is
+-- RUNNING all the same: its holder would tell of its end for ever, and take no other job.
 local function load(id)
   local f = redis.pcall('HMGET', RQ_JOB .. id, 'st', 'origin', 'at', 'ra', 'ix', 'an', 'ls', 'rt', 'worker_name', 'wn', 'started_at',
     'dn', 'nd', 'bt', 'hn', 'nm', 'po', 'sl')
   if f.err or not f[1] or not f[2] then return nil end
-  return {id = id, st = RQ[f[1]] and f[1] or 'BROKEN', q = f[2], exp = experiment_of(f[2]), at = f[3], ra = f[4],
+  return {id = id, st = RQ[f[1]] and f[1] or f[3] and 'RUNNING' or 'BROKEN', q = f[2], exp = experiment_of(f[2]), at = f[3], ra = f[4],
     ix = number(f[5]), an = number(f[6]), ls = number(f[7]), rt = number(f[8]), slot = f[9] or '', wn = f[10],
     t0 = f[11], dn = f[12], nd = f[13] or '?', bt = f[14], hn = number(f[15]), nm = f[16] or '',
     po = decimal(f[17]) or number(f[5]), sl = f[18]}

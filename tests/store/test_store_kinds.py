@@ -1,0 +1,68 @@
+"""Keys that somebody made into something else: they are named, and what runs into them says one sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exs.errors import RedisRefused
+from exs.store import keys
+from exs.store.kinds import KINDS
+from store.actors import CRASHED, Lab
+
+
+def test_the_types_are_those_of_the_page() -> None:
+    page = Path(keys.__file__).read_text()
+    ours = re.findall(r"^#: (string|hash|list|set|zset)\b.*\n(?:^#: .*\n)*^([A-Z_]+) = ", page, re.MULTILINE)
+    assert {getattr(keys, name): kind for kind, name in ours}.items() <= KINDS.items()
+    rows = re.findall(r"^\| `?rq:([a-z/]+)(:?)[^|]*\| (list|hash|zset|set) +\|", page, re.MULTILINE)
+    theirs = {f"rq:{name}{colon}": kind for names, colon, kind in rows for name in names.split("/")}
+    assert {key: kind for key, kind in KINDS.items() if key.startswith("rq:")} == {**theirs, "rq:workers": "set"}
+    assert {key for key in KINDS if key.startswith("exs:")} == {getattr(keys, name) for _, name in ours}
+
+
+def test_a_queue_as_it_is_has_none_and_each_that_was_replaced_is_named(lab: Lab) -> None:
+    lab.push(*range(4), retries=1)
+    slot = lab.slot("s1")
+    slot.must_claim()
+    slot.finish(CRASHED)
+    slot.must_claim()
+    lab.store.node_up("s1-node", "boot-1", "machine", 1)
+    assert list(lab.store.wrong_kinds()) == []
+    for key in sorted(lab.client.keys("*")):
+        was = lab.client.type(key)
+        lab.client.rename(key, "aside")
+        lab.client.xadd(key, {"a": "b"})
+        assert list(lab.store.wrong_kinds()) == [(key, "stream", was)]
+        lab.client.rename("aside", key)
+
+
+def test_all_of_a_large_queue_is_looked_at(lab: Lab) -> None:
+    lab.push(*range(3000))
+    for job in lab.ids()[::1000]:
+        lab.client.set(keys.RQ_JOB + job, "x")
+    assert {wrong.found for wrong in lab.store.wrong_kinds()} == {"string"}
+    assert len(list(lab.store.wrong_kinds())) == 3
+
+
+@pytest.mark.parametrize("make", ["set", "list"])
+def test_a_script_that_runs_into_one_says_one_sentence(lab: Lab, make: str) -> None:
+    """None that speaks of lines of Lua: not even where it is the script that failed, not Redis that refused."""
+    lab.push(1)
+    lab.client.delete(keys.EXPERIMENT + "e")
+    lab.client.sadd(keys.EXPERIMENT + "e", "x") if make == "set" else lab.client.rpush(keys.EXPERIMENT + "e", "x")
+    for call in (lambda: lab.push(2), lambda: lab.store.remove_experiment("e")):
+        with pytest.raises(RedisRefused) as caught:
+            call()
+        assert "exs doctor" in caught.value.hint
+        assert not re.search(r"user_script|script:|\n|[0-9a-f]{40}", str(caught.value))
+
+
+def test_what_fails_inside_a_script_is_told_without_where(lab: Lab) -> None:
+    lab.push(1)
+    with pytest.raises(
+        RedisRefused, match=r"a script of exs cannot read: attempt to perform arithmetic on [^.@]*\. exs doctor"
+    ):
+        lab.store._call("states", "e", 0)
