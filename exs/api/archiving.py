@@ -39,6 +39,7 @@ def move(store: Store, name: str, path: str) -> tuple[str, int]:
     It is archived first, so that nobody adds to it meanwhile, and removed when the file is on disk and was read again;
     where anything fails before, it is as it was. Raises NotFound, Refused, InputError.
     """
+    store.may_forget([name])
     became = store.archive(name)
     if became == "unfinished":
         raise Refused(
@@ -58,8 +59,7 @@ def move(store: Store, name: str, path: str) -> tuple[str, int]:
     finally:
         if not done and became == "archived":
             store.unarchive(name)
-    store.remove(ids)
-    store.remove_experiment(name)
+    store.forget([name], ids)
     return path, count
 
 

@@ -171,8 +171,7 @@ class Experiment:
 
     def remove(self) -> dict[str, int]:
         """Forget the jobs, and the experiment when none is left: running ones stay. How many of which."""
-        counts = self.queue.store.remove(self.queue.store.ids(self.name))
-        self.queue.store.remove_experiment(self.name)
+        counts, _ = self.queue.store.forget([self.name], self.queue.store.ids(self.name))
         return counts
 
     def _listed(self, answer: tuple[str, str]) -> tuple[str, str]:

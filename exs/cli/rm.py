@@ -36,8 +36,7 @@ def command(selectors: tuple[str, ...], states: Statuses, yes: bool, as_json: bo
         click.echo("Nothing was removed.")
         return
     ids += [job for name in names for job in store.ids(name)]
-    counts = store.remove(ids)
-    gone = [name for name in names if store.remove_experiment(name)]
+    counts, gone = store.forget(names, ids)
     if as_json:
         show_json({"removed": counts["removed"], "running": counts["running"], "experiments": gone})
     else:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exs.store import keys
 from exs.store.base import Base
+from exs.store.connect import sentences
 from exs.store.scripts import Arg
 
 #: Jobs per script call: about 2 ms of Redis.
@@ -40,6 +42,19 @@ class Steering(Base):
         while after >= 0:
             after = int(self._call("remove_experiment", name, after, _LOOKED))
         return after == _REMOVED
+
+    def may_forget(self, names: Sequence[str]) -> None:
+        """Raises RedisUnreachable for a user of Redis who may remove jobs, but not experiments (deploy/users.acl):
+        asked before any job is gone, by having each forget a thing that is not there."""
+        with sentences(self._url):
+            for name in names:
+                self._client.hdel(keys.SPECS + name, "")
+
+    def forget(self, names: Sequence[str], ids: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+        """`remove` these jobs, then the experiments that have none left: counts, and which experiments are gone."""
+        self.may_forget(names)
+        counts = self.remove(ids)
+        return counts, [name for name in names if self.remove_experiment(name)]
 
     def _each(self, script: str, head: Sequence[Arg], ids: Sequence[str], names: Sequence[str]) -> dict[str, int]:
         # From the last batch to the first: retry puts each job before those that follow it.

@@ -9,7 +9,7 @@
     watchers    experiments  experiment  counts  jobs  ids  job  find  last  workers       look.py
     waiting     why                                                               why.py
                 note_pace                                                         pace.py
-    steering    cancel  retry  remove  remove_experiment                              steer.py
+    steering    cancel  retry  remove  remove_experiment  may_forget  forget               steer.py
                 pause  activate  pause_experiment  activate_experiment  archive  unarchive  held  paused
                                                                                       pause.py
                 edit                                                                  edit.py

@@ -150,6 +150,8 @@ def test_each_role_does_its_verbs(working: Shared) -> None:
     working.refused("reader", "worker", "--cpus", "1")
     if not working.old:
         working.refused("worker", "push", "--name", "b", "--", "true")
+        working.refused("worker", "rm", "-f", "a")
+        working.refused("worker", "archive", "a", "--to", "a.jsonl")
         working.refused("producer", "worker", "--cpus", "1")
     assert state(working) == before, "nothing was half done"
 

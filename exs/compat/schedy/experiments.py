@@ -116,8 +116,7 @@ class Experiment:
             if ensure:
                 raise UnsafeUpdateError(f"Experiment {self.name} is not there any more.") from None
             return
-        store.remove(store.ids(self.name))
-        if not store.remove_experiment(self.name):
+        if not store.forget([self.name], store.ids(self.name))[1]:
             raise UnsafeUpdateError(f"Jobs of experiment {self.name} are running: it is not removed.")
 
     def definition(self) -> dict[str, Json] | None:

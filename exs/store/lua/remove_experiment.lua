@@ -24,6 +24,7 @@ if number(e[1]) > 0 then
     end
   end
 end
+redis.call('HDEL', SPECS .. name, '') -- who may not write that (deploy/users.acl) is refused before anything is gone
 redis.call('DEL', NONE) -- see renew
 local pool = e[3] or ''
 local queues = redis.call('HGETALL', QUEUES .. name)
