@@ -136,6 +136,28 @@ def test_a_page_needs_nothing_else_and_says_what_each_point_is(exs: Exs, lab: La
     assert "<title>nets/3: lr 0.01: 0.53</title>" in (exs.cwd / "a.html").read_text()
 
 
+def test_every_point_of_a_curve_says_what_it_is_on_a_page_and_every_job_that_is_a_line(exs: Exs, lab: Lab) -> None:
+    sweep(lab)
+    curves = ("plot", "nets", "-x", "step", "-y", "loss", "--color", "param.model")
+    exs(*curves, "-o", "a.html")
+    text = (exs.cwd / "a.html").read_text()
+    tips = re.findall(r"<title>(step .*?)</title>", text)
+    assert len(tips) == 2 * 3 and tips[0] == "step 1, param.model r50: 4 ± 0, n 6"
+    assert text.count('id="hidden-') == 2 and "g[id^=hidden] use { opacity: 0 }" in text
+    exs(*curves, "-o", "a.svg")
+    assert "hidden" not in (exs.cwd / "a.svg").read_text()
+    exs(*curves, "--raw", "-o", "a.html")
+    assert "<title>nets/3, param.model r50</title>" in (exs.cwd / "a.html").read_text()
+
+
+def test_there_is_no_tick_between_two_steps(exs: Exs, lab: Lab) -> None:
+    push(lab, [{"lr": 0.1}])
+    told(lab, lab.claim(), 4.0, 2.0, 1.0, 0.5)
+    exs("plot", "nets", "-x", "step", "-y", "loss", "-o", "a.svg")
+    found = words(exs.cwd / "a.svg")
+    assert {"1", "2", "3", "4"} <= set(found) and not {"1.5", "2.5"} & set(found[: found.index("step")])
+
+
 def test_curves_are_means_where_jobs_have_points(exs: Exs, lab: Lab) -> None:
     push(lab, [{"lr": 0.1, "seed": 0}, {"lr": 0.1, "seed": 1}, {"lr": 0.1, "seed": 2}])
     told(lab, lab.claim(), 4.0, 2.0, 1.0)

@@ -34,7 +34,8 @@ def chart(samples: Sequence[Sample], wish: Wish) -> Chart:
         named = f", {safe(wish.color)} {label}" if label else ""
         groups.append(_group(label, those, wish, named))
     spots = [spot for group in groups for run in (group.points, *group.runs) for spot in run]
-    refuse_low([spot.x for spot in spots], "step", "x", log_x)
+    steps = [spot.x for spot in spots]
+    refuse_low(steps, "step", "x", log_x)
     refuse_low([spot.y for spot in spots], wish.y, "y", log_y)
     ranges = [end for spot in spots for end in (spot.low, spot.high)]
     caption = [
@@ -49,7 +50,7 @@ def chart(samples: Sequence[Sample], wish: Wish) -> Chart:
         f"{safe(wish.experiment)}: {safe(wish.y)} by step",
         [sentence for sentence in caption if sentence],
         safe(wish.color),
-        number_axis("step", [spot.x for spot in spots], log_x),
+        number_axis("step", steps, log_x, whole=all(step == int(step) for step in steps)),
         number_axis(safe(wish.y), ranges, log_y),
         groups,
         line=True,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from exs.model import Json
 from exs.view.plots.chart import Chart, Heatmap, Parallel, Plot, table
-from exs.view.plots.picture import Size, picture
+from exs.view.plots.picture import HIDDEN, Size, picture
 from exs.view.text import shown
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -28,6 +28,10 @@ _PAGE = """<!doctype html>
 body {{ font: 15px/1.4 "DejaVu Sans", Verdana, sans-serif; color: #222;
   margin: 1.5em auto; max-width: 80em; padding: 0 1em }}
 svg {{ width: 100%; height: auto }}
+svg text {{ pointer-events: none }}
+svg g[id^=hidden] use {{ opacity: 0 }}
+svg g[id^=hidden] use:hover {{ opacity: 1 }}
+svg g[id^=run-] path:hover {{ stroke-width: 3 }}
 svg use:hover, svg g[id^=cell] path:hover, svg g[id^=line] path:hover {{ stroke: #000; stroke-width: 2 }}
 table {{ border-collapse: collapse; font-size: 13px; margin-top: 1em }}
 th, td {{ padding: .2em .9em; text-align: left; border-bottom: 1px solid #ddd }}
@@ -49,12 +53,15 @@ td.n {{ text-align: right; font-variant-numeric: tabular-nums }}
 
 
 def page(plot: Plot, size: Size) -> bytes:
-    """The file. Points, fields and lines say what they are where the pointer rests on them."""
+    """The file. Points, fields and lines say what they are where the pointer rests on them.
+
+    Of curves every point does, although not every one has a marker: it appears where the pointer is.
+    """
     header, rows = table(plot)
     more = f"<p>The first {_ROWS} of {len(rows)} rows; exs plot --json has all.</p>" if len(rows) > _ROWS else ""
     return _PAGE.format(
         title=html.escape(plot.title),
-        svg=_with_titles(picture(plot, "svg", size), dict(_titles(plot))),
+        svg=_with_titles(picture(plot, "svg", size, tips=True), dict(_titles(plot))),
         header="".join(f"<th>{html.escape(name)}</th>" for name in header),
         rows="\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows[:_ROWS]),
         more=more,
@@ -71,8 +78,10 @@ def _titles(plot: Plot) -> Iterator[tuple[str, Sequence[str]]]:
     """Name of a group in the SVG -> what its elements are, in their order."""
     if isinstance(plot, Chart):
         for number, group in enumerate(plot.groups):
-            yield f"points-{number}", [point.of for point in group.points]
+            yield f"{HIDDEN if plot.band else 'points'}-{number}", [point.of for point in group.points]
             yield f"runs-{number}", [point.of for run in group.runs for point in run]
+            for at, run in enumerate(group.runs):
+                yield f"run-{number}-{at}", [run[0].of]
     elif isinstance(plot, Heatmap):
         for number, cell in enumerate(plot.cells):
             yield f"cell-{number}", [cell.of]

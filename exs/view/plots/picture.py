@@ -23,6 +23,8 @@ _DASHES: tuple[Any, ...] = (
 #: Pixels of a picture, and of an inch of it.
 WIDTH, HEIGHT, DPI = 1280, 800, 160
 LEAST_WIDTH, LEAST_HEIGHT, MOST = 320, 240, 10_000
+#: What markers are called that a page shows when the pointer is on them.
+HIDDEN = "hidden"
 #: More points than this stand in an SVG as one picture.
 _SINGLE = 5000
 
@@ -51,8 +53,10 @@ class Size:
     height: int = HEIGHT
 
 
-def picture(plot: Plot, form: str, size: Size) -> bytes:
-    """The file, in the form `png`, `svg` or `pdf`. In an SVG `points-G`, `cell-N` and `line-N` name what is drawn."""
+def picture(plot: Plot, form: str, size: Size, tips: bool = False) -> bytes:
+    """The file, in the form `png`, `svg` or `pdf`. In an SVG `points-G`, `run-G-N`, `cell-N` and `line-N` name what is
+    drawn. `tips`: there is a marker on every point of a curve, for a page to hide until the pointer is on it.
+    """
     library = matplotlib()
     with library.rc_context():
         library.rcdefaults()
@@ -60,7 +64,7 @@ def picture(plot: Plot, form: str, size: Size) -> bytes:
         figure = library.figure.Figure(figsize=(size.width / DPI, size.height / DPI), dpi=DPI, layout="constrained")
         figure.suptitle(plot.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         if isinstance(plot, Chart):
-            _chart(plot, figure)
+            _chart(plot, figure, tips)
         elif isinstance(plot, Heatmap):
             _heatmap(plot, figure, library)
         elif isinstance(plot, Parallel):
@@ -94,7 +98,7 @@ def _set_axes(axes: Any, x: Axis, y: Axis) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=x.label, ylabel=y.label)
 
 
-def _chart(plot: Chart, figure: Any) -> None:
+def _chart(plot: Chart, figure: Any, tips: bool) -> None:
     axes = figure.subplots()
     axes.grid(True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -104,6 +108,9 @@ def _chart(plot: Chart, figure: Any) -> None:
             _runs(axes, plot, group, number, many)
         if group.points:
             _means(axes, plot, group, number, many)
+        if tips and plot.band and group.points and not many:
+            x, y = _apart(plot.places(number, group.points))
+            _points(axes, x, y, number, f"{HIDDEN}-{number}", many)
     _set_axes(axes, plot.x, plot.y)
     if plot.legend:
         _legend(figure, plot.legend, [group.label for group in plot.groups], plot.line)
@@ -167,9 +174,8 @@ def _runs(axes: Any, plot: Chart, group: Group, number: int, many: bool) -> None
         for at, run in enumerate(group.runs):
             every = max(1, len(run) // 3)
             marks = {"marker": marker, "markersize": 3.5, "markevery": ((at * 7 + number) % every, every)}
-            axes.plot(
-                *_apart(plot.places(number, run)), color=colour, linestyle=dash, linewidth=0.9, alpha=0.7, **marks
-            )
+            style = {"color": colour, "linestyle": dash, "linewidth": 0.9, "alpha": 0.7, "gid": f"run-{number}-{at}"}
+            axes.plot(*_apart(plot.places(number, run)), **style, **marks)
         return
     x, y = _apart(plot.places(number, [point for run in group.runs for point in run]))
     if group.points:

@@ -44,6 +44,7 @@ class Axis:
     """`scale`: linear, log or text. `low` and `high`: of the values on it.
 
     `words`: those of a text axis, at 0, 1, 2 ... `marks`: value and word of each that occurs, where they are few.
+    `whole`: there is nothing between whole numbers, and no tick.
     """
 
     label: str = ""
@@ -52,6 +53,7 @@ class Axis:
     high: float = 1.0
     words: tuple[str, ...] = ()
     marks: tuple[tuple[float, str], ...] = ()
+    whole: bool = False
 
     def place(self, value: float) -> float:
         """Where a value stands: 0.0 at the beginning of the axis, 1.0 at its end."""
@@ -84,7 +86,7 @@ class Axis:
         if self.low == self.high:
             return [(self.place(self.low), _spelled(self.low, 0.0))]
         values = _powers(self.low, self.high, most) if self.scale == "log" else []
-        return [(self.place(value), text) for value, text in values or _steps(self.low, self.high, most)]
+        return [(self.place(value), text) for value, text in values or _steps(self.low, self.high, most, self.whole)]
 
 
 def share(place: float) -> float:
@@ -97,9 +99,11 @@ def text_axis(label: str, words: Iterable[str]) -> Axis:
     return Axis(label, "text", words=tuple(words))
 
 
-def number_axis(label: str, values: Sequence[float], log: bool, marks: Iterable[tuple[float, str]] = ()) -> Axis:
-    """An axis for these numbers, at least one; all above 0 for `log`."""
-    return Axis(label, "log" if log else "linear", min(values), max(values), marks=tuple(marks))
+def number_axis(
+    label: str, values: Sequence[float], log: bool, marks: Iterable[tuple[float, str]] = (), whole: bool = False
+) -> Axis:
+    """An axis for these numbers, at least one; all above 0 for `log`. `whole`: they count something."""
+    return Axis(label, "log" if log else "linear", min(values), max(values), marks=tuple(marks), whole=whole)
 
 
 def spread_like_powers(values: Iterable[float]) -> bool:
@@ -118,12 +122,14 @@ def spread_like_powers(values: Iterable[float]) -> bool:
     return abs(powers - 0.5) < abs(linear - 0.5)
 
 
-def _steps(low: float, high: float, most: int) -> list[tuple[float, str]]:
-    """Round numbers from `low` to `high`, a little beyond included."""
+def _steps(low: float, high: float, most: int, whole: bool) -> list[tuple[float, str]]:
+    """Round numbers from `low` to `high`, a little beyond included; of `whole` ones none between them."""
     room = (high - low) * _MARGIN
     raw = (high - low) / max(1, most - 1)
     magnitude = 10.0 ** math.floor(math.log10(raw))
     step = next(size * magnitude for size in (1, 2, 2.5, 5, 10) if size * magnitude >= raw * 0.999)
+    if whole and step != math.floor(step):
+        step = 5 if step == 2.5 else math.ceil(step)
     first, last = math.ceil((low - room) / step), math.floor((high + room) / step)
     return [(at * step, _spelled(at * step, step)) for at in range(first, last + 1)][: most + 1]
 
