@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ from exs.store.store import Store
 from exs.view.when import duration
 
 GIB = 1 << 30
+_UNKNOWN_STATE = re.compile(r"job (?P<job>\S+) \(.*\) has the unknown state ")
+_UNREADABLE = re.compile(r"the record of experiment (?P<name>.*) cannot be read\.$", re.DOTALL)
 _KINDS = {"zset": "sorted set"}
 #: Jobs and names that one finding lists.
 _NAMED = 5
@@ -76,13 +79,26 @@ def jobs(store: Store, experiments: Sequence[ExperimentRow]) -> Iterator[Finding
     """Does every job stand in exactly one place (I1)?"""
     wrong = store.misplaced()
     for sentence in wrong[:_SENTENCES]:
-        yield _found(Severity.ERROR, sentence, "exs doctor   # again in a minute: workers mend what RQ's tools moved")
+        yield _found(Severity.ERROR, sentence, _remedy(store, sentence))
     if len(wrong) > _SENTENCES:
-        yield _found(Severity.ERROR, f"{len(wrong) - _SENTENCES} more jobs and counts are wrong.")
+        yield _found(Severity.ERROR, f"{len(wrong) - _SENTENCES} more like these.")
     if not wrong:
         total = sum(row.jobs for row in experiments)
         where = ", each in exactly one place" if total else ""
         yield _found(Severity.OK, f"{_many(len(experiments), 'experiment')}, {_many(total, 'job')}{where}")
+
+
+def _remedy(store: Store, sentence: str) -> str:
+    """What to type about something that the audit found."""
+    if found := _UNKNOWN_STATE.match(sentence):
+        return f"exs rm -f {found['job']}   # its record was overwritten; the same push once more queues it anew"
+    if found := _UNREADABLE.match(sentence):
+        shell, name = safety.shell(store.url), found["name"]
+        return (
+            f"{shell} EXISTS {shlex.quote(keys.EXPERIMENT + name)}   # 0: it is gone; then forget its name:\n"
+            f"{shell} ZREM {keys.EXPERIMENTS} {shlex.quote(name)}"
+        )
+    return "exs doctor   # again in a minute: workers mend what RQ's tools moved"
 
 
 def quarantine(store: Store) -> Iterator[Finding]:

@@ -263,3 +263,25 @@ def test_a_slot_whose_record_cannot_be_read(well: Exs, ward: Lab) -> None:
     assert what == "the record of slot a:cpu0 cannot be read: somebody wrote over it."
     typed(well, *do)
     assert not [one for one in queue(well, 1) if "be read" in one[1] or "no word" in one[1]]
+
+
+def test_records_that_were_overwritten_or_are_gone(well: Exs, ward: Lab) -> None:
+    """Workers cannot mend them: what doctor says to type does."""
+    ward.push("resnet", jobs=2)
+    job = ward.store.jobs("resnet")[1].id
+    client = ward.store._client
+    client.hset(keys.RQ_JOB + job, "st", "\x1b[2J")
+    client.lrem(keys.RQ_QUEUE + "resnet", 0, job)
+    client.zadd(keys.EXPERIMENTS, {"it's gone": 1})
+    wrong = [(what, do) for severity, what, do in queue(well, 4) if severity == "error"]
+    typed(
+        well,
+        *(
+            line.replace("exs ", f"{sys.executable} -m exs ")
+            for _, do in wrong
+            for line in do
+            if "again in" not in line
+        ),
+    )
+    assert [what for severity, what, _ in queue(well, 1) if severity == "error"] == []
+    assert [row.index for row in ward.store.jobs("resnet")] == [0]

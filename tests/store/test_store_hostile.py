@@ -300,3 +300,16 @@ def test_a_position_that_is_no_number_is_counted_anew(lab: Lab, value: str) -> N
     lab.push(1, name="c")
     lab.store.update([Update("a", "ahead-of", "c")])
     assert lab.client.zrange(keys.ORDER + "default", 0, -1) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", ".", "..", "a\0b", "x" * 65, "\x1b[2J", "a b", "é"])
+def test_a_record_whose_name_leads_out_is_no_job(lab: Lab, name: str) -> None:
+    """Else its outcome was written there, while Redis is away."""
+    lab.push(1)
+    (job,) = lab.ids()
+    lab.client.copy(keys.RQ_JOB + job, keys.RQ_JOB + name)
+    lab.client.lpush(keys.RQ_QUEUE + "e", name)
+    assert lab.slot("s1").must_claim().job == job
+    assert lab.slot("s2").claim() is None
+    assert lab.client.zrange(keys.QUARANTINE, 0, -1) == [name]
+    assert any("is quarantined" in finding for finding in lab.store.audit())

@@ -11,9 +11,11 @@ local function take(queue, now, junk)
     local id = redis.pcall('LPOP', RQ_QUEUE .. queue)
     if type(id) ~= 'string' then return nil, nil, junk end
     local f = read_claim(id)
-    if not f.err and f[1] == 'QUEUED' and f[2] == queue and not f[3] then return id, f, junk end
+    -- Files are named by it, where its outcome waits for Redis.
+    local named = #id <= 64 and string.find(id, '^%w[%w._-]*$')
+    if named and not f.err and f[1] == 'QUEUED' and f[2] == queue and not f[3] then return id, f, junk end
     junk = junk - 1
-    local ours = not f.err and f[1] and (f[1] ~= 'QUEUED' or f[3])
+    local ours = named and not f.err and f[1] and (f[1] ~= 'QUEUED' or f[3])
     if ours then redis.call('ZADD', ASTRAY, now, id) end
     if not ours and redis.call('EXISTS', RQ_JOB .. id) == 1 then
       redis.call('ZADD', QUARANTINE, now, id)
