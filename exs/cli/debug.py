@@ -126,7 +126,7 @@ class _Stat:
         self._path: Path | None = None
         self._before: bytes | None = None
         try:
-            cwd = rundir.working_directory(sweep.spec.cwd, "")
+            cwd = rundir.working_directory(sweep.spec, "")
             self._path = Path(rundir.find(cwd, sweep.spec.output, claim, sweep.spec.job_dirs).files.stat)
             self._before = self._path.read_bytes()
         except FileNotFoundError:

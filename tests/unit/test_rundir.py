@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exs.errors import Refused
-from exs.model import Claim
+from exs.model import Claim, Spec
 from exs_worker import rundir
 
 CLAIM = Claim("job1", "attempt1", 1, "exp", 0, "Lr_1", {"lr": 1}, "ab" * 8, "d", (), False)
@@ -169,9 +169,17 @@ def test_f36_a_directory_that_cannot_be_made_says_which(tmp_path: Path) -> None:
 
 def test_where_a_job_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert rundir.working_directory("/usr", "") == "/usr"
-    assert rundir.working_directory("/not/here", "") == str(tmp_path)
-    assert rundir.working_directory("/usr", "sub") == str(tmp_path / "sub")
+    pushed = tmp_path / "pushed"
+    pushed.mkdir()
+    here = Spec({}, cwd=str(pushed))
+    sent = replace(here, capsule="0" * 64)
+    for spec in (here, sent):
+        assert rundir.working_directory(spec, "") == str(pushed)
+        assert rundir.working_directory(replace(spec, cwd="/not/here"), "") == str(tmp_path)
+        assert rundir.working_directory(spec, "sub") == str(tmp_path / "sub")
+    (pushed / "output").write_text("nothing can be made here, not by root either")
+    assert rundir.working_directory(here, "") == str(pushed), "its code is there"
+    assert rundir.working_directory(sent, "") == str(tmp_path)
 
 
 JSON_VALUES = st.recursive(

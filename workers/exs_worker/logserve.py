@@ -147,7 +147,7 @@ def _candidates(store: Store, row: JobRow, workdir: str) -> Iterator[RunDir]:
         roots = [RunDir(row.directory), *(RunDir(row.directory, name) for name in names)]
     else:
         spec = store.spec(row.experiment, row.spec)
-        root = os.path.join(working_directory(spec.cwd, workdir), spec.output)
+        root = os.path.join(working_directory(spec, workdir), spec.output)
         roots = [RunDir(os.path.join(root, name)) if spec.job_dirs else RunDir(root, name) for name in names]
     yield from roots
 

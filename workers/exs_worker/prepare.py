@@ -41,7 +41,7 @@ class Prepared:
 def prepare(claim: Claim, spec: Spec, place: Place) -> Prepared:
     """Make the run directory, render the commands that run, write `param.json`. Raises what `launch.BAD_JOB` lists."""
     names = _names(claim, spec)
-    cwd = rundir.working_directory(spec.cwd, place.workdir)
+    cwd = rundir.working_directory(spec, place.workdir)
     for _ in range(3):  # another job may take the directory between our look and our write, once
         directory = rundir.find(cwd, spec.output, claim, spec.job_dirs)
         todo = _todo(claim, spec, directory, names)

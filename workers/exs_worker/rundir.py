@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exs.errors import Refused
-from exs.model import Claim, Json
+from exs.model import Claim, Json, Spec
 from exs.paths import RunDir, inside, safe_file_name
 from exs_worker import plainfile
 
@@ -25,11 +25,23 @@ _TEXT = json.encoder.encode_basestring_ascii
 MOST = 4 << 20
 
 
-def working_directory(pushed_from: str, workdir: str) -> str:
-    """Where a job runs: `workdir` when the worker was given one, else where it was pushed from, else here."""
+def working_directory(spec: Spec, workdir: str) -> str:
+    """Where a job runs: `workdir` when the worker was given one, else where it was pushed from, else here.
+
+    One that brings its code has only its output there: it is not where another user's push was made, whose directories
+    this one may see, but not write to.
+    """
     if workdir:
         return os.path.abspath(workdir)
-    return pushed_from if os.path.isdir(pushed_from) else os.getcwd()
+    usable = os.path.isdir(spec.cwd) and (not spec.capsule or _writable(os.path.join(spec.cwd, spec.output)))
+    return spec.cwd if usable else os.getcwd()
+
+
+def _writable(path: str) -> bool:
+    """True if files could be made at `path`, which need not be there yet."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.access(path, os.W_OK | os.X_OK)
 
 
 @dataclass
