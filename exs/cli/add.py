@@ -9,7 +9,7 @@ import click
 
 from exs.cli.output import forms, show_json
 from exs.cli.session import settings
-from exs.errors import InputError
+from exs.errors import InputError, Refused, ResourceExistsError
 from exs.model import Json
 from exs.view.text import safe
 
@@ -41,7 +41,10 @@ def command(name: str, scheduler: str, words: tuple[str, ...], status: str, form
     experiment = _experiment(name, scheduler.lower(), words, status.upper())
     from exs.compat.schedy import SchedyDB
 
-    SchedyDB().add_experiment(experiment)
+    try:
+        SchedyDB().add_experiment(experiment)
+    except ResourceExistsError:
+        raise Refused(f"experiment {name} exists already.", f"Choose another name, or: exs rm {name}") from None
     if form == "json":
         show_json({"name": name, "status": status.upper(), "scheduler": experiment.definition() or {"Manual": None}})
     elif form == "ids":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from exs.model import Spec
     from exs.reader.compare import Side
     from exs.rows import JobRow
-
-#: NAME/17, unless there is a file or directory of that name.
-_SELECTOR = re.compile(r"[^/.][^/]*/[0-9]+(-[0-9]+)?\Z")
 
 
 @click.command("compare")
@@ -49,7 +45,7 @@ def command(first: str, second: str, everything: bool, form: str | None) -> None
 
 def _side(word: str) -> Side:
     """What `word` names: a directory or file, else what selectors name. Raises NotFound, InputError."""
-    if is_path(word) and (os.path.exists(word) or not _SELECTOR.match(word)):
+    if is_path(word):
         return _of_path(word)
     try:
         return _of_queue(word)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import click
 
@@ -53,7 +54,10 @@ def create(
         what = "must be a directory, maybe use --include instead" if os.path.exists(context) else "does not exist"
         raise InputError(f"the context {context} {what}.")
     request = Request(config, None, Options(name=name, overrides=overrides))
-    sweep = read_sweep(request)
+    try:
+        sweep = read_sweep(request)
+    except InputError as error:  # the option is -o everywhere else
+        raise InputError(re.sub("^-o ", "--config ", error.message), error.hint) from None
     wish = Wish(context or "", False, includes)
     code = bool(context or includes)
     for line in sweep.notes:

@@ -10,7 +10,7 @@ import click
 
 from exs.cli.localfiles import LocalFiles
 from exs.cli.output import forms, show
-from exs.cli.selectors import Statuses, selected, status_option
+from exs.cli.selectors import Statuses, nothing_there, selected, status_option
 from exs.cli.session import host, note, open_store, settings
 from exs.errors import EXIT_JOB_FAILED, ExsError, NotFound, RedisUnreachable
 from exs.rows import JobRow
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("fetch")
-@click.argument("selectors", nargs=-1, required=True, metavar="NAME|ID|NAME/17|NAME/20-25|last ...")
+@click.argument("selectors", nargs=-1, metavar="NAME|ID|NAME/17|NAME/20-25|last ...")
 @click.argument("into", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @status_option
 @click.option("--max-size", metavar="SIZE", help="The largest file that comes through Redis; 256MiB if not given.")
@@ -45,12 +45,17 @@ def command(
     stopped and brings what has changed. Files that are too large are named, with the command that copies them. Exit
     code 1 if files of a job could not be had.
     """
+    if not selectors:
+        raise click.UsageError(f"There is no DIR behind {str(into)!r}: where are its run directories to go?")
     from exs.fetch.fetcher import Fetcher
     from exs.sweep.units import size
 
     most = settings().limits.fetch_bytes if max_size is None else size(max_size, "--max-size")
     store = open_store()
-    rows = [row for row in selected(store, selectors, states) if row.node]
+    named = selected(store, selectors, states)
+    if not named:
+        raise nothing_there(selectors, states)
+    rows = [row for row in named if row.node]
     if not rows:
         raise NotFound("none of these jobs has started: there are no files.", "exs list -t NAME shows them.")
     line = _Line()

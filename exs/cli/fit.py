@@ -46,7 +46,7 @@ class Needs:
         where = "" if pool == DEFAULT_POOL else f" in pool {pool}"
         what = "; or ".join(list(dict.fromkeys(map(needed, unfit)))[:3])
         jobs = "1 job" if number == 1 else f"{number:,} jobs"
-        return f"no slot that is there could ever run {jobs} of {name}: it needs {what}{where}; here is {had(live)}."
+        return f"no slot that is there could ever run {jobs} of {name}: it needs {what}{where}; here: {had(live)}."
 
     def refuse_unfit(self, store: Store, name: str, pool: str) -> None:
         """Raise Refused if no slot that is there could ever run some of these jobs."""

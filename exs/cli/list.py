@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from exs.cli.selectors import EVERY, Statuses, experiment_or_none, status_option
 from exs.cli.session import note_strangers, open_store
 from exs.cli.sources import is_file
 from exs.cli.watchoption import WatchCommand
+from exs.errors import NotFound
 from exs.model import JobState
 from exs.rows import ExperimentRow, JobRow
 
@@ -145,7 +147,19 @@ class Look:
 
 def show_jobs(name: str, form: str | None = None, look: Look = Look()) -> None:
     """Print the jobs of one experiment, or those that NAME/20-25 or an id names. Raises NotFound, InputError."""
-    show(filed(name, look) if is_file(name) else jobs(open_store(), name, look), form)
+    show(filed(name, look) if is_file(name) else named(open_store(), name, look), form)
+
+
+def named(store: Store, name: str, look: Look) -> Listing:
+    """The jobs that `name` names, or those of a file of that name. Raises NotFound, InputError, BrokenRecord."""
+    try:
+        return jobs(store, name, look)
+    except NotFound as error:
+        if os.path.isfile(name):
+            return filed(name, look)
+        if os.path.isdir(name):
+            raise NotFound(f"no experiment {name!r}; {name} is a directory.", f"exs results {name}") from None
+        raise error
 
 
 def filed(path: str, look: Look) -> Listing:
@@ -191,7 +205,7 @@ def _listings(store: Store, wanted: Sequence[str], look: Look, archived: bool) -
     """What `exs list` shows, as it is now."""
     if not wanted:
         return [experiments(store, None if look.everything else RECENT, archived or look.everything)]
-    return [filed(name, look) if is_file(name) else jobs(store, name, look) for name in wanted]
+    return [filed(name, look) if is_file(name) else named(store, name, look) for name in wanted]
 
 
 def _sorted(rows: list[JobRow], fields: Sequence[Field], decreasing: bool) -> list[JobRow]:

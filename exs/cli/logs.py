@@ -14,7 +14,7 @@ import click
 from exs.cli.joblog import JobLog, Unreachable, of_attempt
 from exs.cli.output import show_json
 from exs.cli.patience import Patience
-from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
+from exs.cli.selectors import Statuses, nothing_there, selected, selectors_argument, status_option
 from exs.cli.session import note, open_store
 from exs.errors import InputError, NotFound, RedisUnreachable
 from exs.model import FINAL, Json
@@ -55,10 +55,12 @@ def command(
 
     Into a pipe or file every byte goes as it is. On a terminal, control characters are escaped.
     """
+    if raw and as_json:
+        raise click.UsageError("--raw writes the bytes of the job, --json a document: give one of them.")
     store = open_store()
     rows = selected(store, selectors, states)
     if not rows:
-        raise NotFound("no such jobs.", "exs list -t NAME shows those there are.")
+        raise nothing_there(selectors, states)
     if follow and len(rows) > 1:
         raise InputError(f"-f follows one job, these are {len(rows)}.", "Name one: NAME/17")
     if attempt:
@@ -171,7 +173,8 @@ def _document(store: Store, row: JobRow, wanted: Wanted) -> dict[str, Json]:
 def _print(store: Store, row: JobRow, wanted: Wanted, sink: _Sink) -> None:
     row, lines = of_attempt(row, wanted.attempt), wanted.lines
     if not row.node and not row.tail:
-        raise NotFound(f"{selector(row)} has not printed anything: it never started ({where(row, store.now())}).")
+        state = where(row, store.now()) or row.state.value.lower()
+        raise NotFound(f"{selector(row)} has not printed anything: it never started ({state}).")
     log = JobLog(store, row, wanted.command, wanted.attempt)
     try:
         for chunk in log.pieces(0 if lines is None else log.start_of_last(lines)):

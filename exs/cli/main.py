@@ -212,7 +212,9 @@ def _bad_usage(error: click.ClickException) -> int:
         print(error.message, file=sys.stderr)
         return EXIT_BAD_INPUT
     hint = f"Try: {context.command_path} --help" if context is not None else ""
-    return _say(error.format_message(), hint, EXIT_BAD_INPUT)
+    from exs.cli.usage import sentence
+
+    return _say(sentence(error), hint, EXIT_BAD_INPUT)
 
 
 def _say(message: str, hint: str, code: int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import show_json
-from exs.cli.selectors import Statuses, selected, status_option
+from exs.cli.selectors import Statuses, nothing_there, selected, status_option
 from exs.cli.session import open_store, out_screen, put
 from exs.cli.sources import is_path
 from exs.errors import InputError, NotFound
@@ -78,7 +78,7 @@ def command(
         raise click.UsageError("--json and -o are two forms of output: give one of them.")
     store, rows = _jobs(names, y or "", states)
     if not rows:
-        raise NotFound("no such jobs.", "exs list -t NAME shows those there are.")
+        raise nothing_there(names, states)
     log_x, log_y = (False, False) if log == "none" else ("x" in log or None, "y" in log) if log else (None, False)
     title = ", ".join(dict.fromkeys(row.experiment for row in rows))
     plot = _plot(store, rows, Wish(title, xs, y or "", color or "", kind or "", log_x, log_y, raw, bool(states)))

@@ -107,10 +107,11 @@ def _listed(words: str | None) -> list[str]:
 
 
 def _title(names: tuple[str, ...], found: Answer, grouped: bool) -> str:
-    of = f"{found.found} of {found.looked_at} runs" if found.found != found.looked_at else f"{found.found} runs"
+    runs = "1 run" if found.looked_at == 1 else f"{found.looked_at} runs"
+    of = f"{found.found} of {runs}" if found.found != found.looked_at else runs
     parts = [" ".join(names), of]
     if grouped:
-        parts.append(f"{len(found.rows)} groups")
+        parts.append("1 group" if len(found.rows) == 1 else f"{len(found.rows)} groups")
     elif len(found.runs) not in (0, found.found):
         parts.append(f"{len(found.runs)} shown")
     return "  |  ".join(parts)

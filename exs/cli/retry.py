@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from exs.cli.output import forms, show_json
+from exs.cli.output import forms, jobs_of, show_json
 from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
 from exs.cli.session import open_store, put
 from exs.errors import Refused
@@ -41,12 +41,15 @@ def command(selectors: tuple[str, ...], states: Statuses, force: bool, form: str
         put(map(safe, ids))
         return
     left = Counter(row.state.value.lower() for row in rows if not wanted.names(row))
-    line = f"queued {counts['queued']} again"
-    unchanged = len(ids) - counts["queued"]
+    kept = 0 if force else counts["kept"]  # they are done
+    if kept:
+        left["done"] += kept
+    line = f"queued {jobs_of(counts['queued'])} again"
+    unchanged = len(ids) - counts["queued"] - kept
     if unchanged:
         line += f", {unchanged} needed nothing"
     if left:
         line += f", left {', '.join(f'{number} {word}' for word, number in left.items())}"
-    if left["done"] and not ids:
+    if left["done"] and not counts["queued"]:
         line += " (--force runs them again)"
     click.echo(line)

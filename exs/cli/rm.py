@@ -42,7 +42,10 @@ def command(selectors: tuple[str, ...], states: Statuses, yes: bool, as_json: bo
     else:
         click.echo(f"removed {jobs_of(counts['removed'])}" + (f" and {_named(gone)}" if gone else ""))
     if counts["running"]:
-        raise Refused(f"{jobs_of(counts['running'], 'running ')} not removed.", "Cancel them first: exs cancel")
+        raise Refused(
+            f"{jobs_of(counts['running'], 'running ')} not removed.",
+            f"End them first: exs cancel {' '.join(selectors)}",
+        )
 
 
 def _wanted(store: Store, selectors: Sequence[str], states: Statuses) -> tuple[list[str], list[str]]:

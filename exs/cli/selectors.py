@@ -53,6 +53,9 @@ class Statuses:
         failed = row.state is JobState.CRASHED and row.failure in self.failures
         return not self or failed or row.state in self.states
 
+    def __str__(self) -> str:
+        return " or ".join(sorted(state.value.lower() for state in self.states) + sorted(self.failures))
+
 
 #: Jobs in whatever state.
 EVERY = Statuses()
@@ -137,6 +140,14 @@ def selected(store: Store, selectors: Sequence[str], states: Statuses = EVERY) -
             if states.names(row):
                 rows.setdefault(row.id, row)
     return list(rows.values())
+
+
+def nothing_there(selectors: Sequence[str], states: Statuses = EVERY) -> NotFound:
+    """What a verb says that has nothing to show, because `selectors` and --status name no job."""
+    named = ", ".join(selectors)
+    if states:
+        return NotFound(f"no job of {named} has status {states}.", "exs list shows how many there are of which.")
+    return NotFound(f"{named} has no jobs.", "exs list shows how many there are.")
 
 
 def selected_ids(store: Store, selectors: Sequence[str], states: Statuses = EVERY) -> list[str]:

@@ -8,7 +8,15 @@ import click
 
 from exs.cli.output import forms, show
 from exs.cli.runfiles import run_files
-from exs.cli.selectors import Statuses, experiment_or_none, schedys, selected, selectors_argument, status_option
+from exs.cli.selectors import (
+    Statuses,
+    experiment_or_none,
+    nothing_there,
+    schedys,
+    selected,
+    selectors_argument,
+    status_option,
+)
 from exs.cli.session import open_store
 from exs.errors import BrokenRecord
 from exs.model import Spec
@@ -31,6 +39,8 @@ def command(selectors: tuple[str, ...], states: Statuses, form: str | None) -> N
     pages: list[Listing] = []
     for selector in schedys(store, selectors):
         pages += _pages(store, selector, states)
+    if not pages and form is None:
+        raise nothing_there(selectors, states)
     for number, page in enumerate(pages):
         if number and form is None:
             click.echo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from exs.errors import NotFound
@@ -16,8 +17,14 @@ if TYPE_CHECKING:
 _ENDINGS = (".jsonl", ".jsonl.gz")
 
 
+#: NAME/17 and NAME/20-25, unless there is a file or directory of that name.
+_SELECTOR = re.compile(r"[^/.][^/]*/[0-9]+(-[0-9]+)?\Z")
+
+
 def is_path(word: str) -> bool:
-    """Whether a word can be no experiment: it has a slash, is a dot name, or ends as files of `exs export` do."""
+    """Whether a word names no experiment nor jobs: it has a slash, is a dot name, or ends as exported files do."""
+    if _SELECTOR.match(word) and not os.path.exists(word):
+        return False
     return os.sep in word or word in (".", "..") or word.endswith(_ENDINGS)
 
 

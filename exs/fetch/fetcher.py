@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exs.errors import ExsError, NotFound, Refused
+from exs.errors import ExsError, InputError, NotFound, Refused
 from exs.fetch.part import Part, read
 from exs.fetch.source import Silent, Source
 from exs.paths import RunDir, fetch_stage, safe_file_name
@@ -200,4 +200,4 @@ def _owner(target: Path, row: JobRow) -> str | None:
 
 
 def _cannot(path: Path, error: OSError) -> ExsError:
-    return Refused(f"cannot write to {path}: {error.strerror}.", "Name another directory.")
+    return InputError(f"cannot write to {path}: {error.strerror}.", "Name another directory.")

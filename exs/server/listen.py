@@ -131,5 +131,5 @@ def _resolve(address: Address) -> list[tuple[socket.AddressFamily, Any]]:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise InputError(f"--listen {address}: no such host ({error}).") from None
+        raise InputError(f"--listen {address}: no such host: {getattr(error, 'strerror', None) or error}.") from None
     return [(family, place) for family, _, _, _, place in found]

@@ -103,13 +103,20 @@ class Watchers(Base):
         if ranged:
             name = self.experiment(ranged["name"]).name
             first, last = int(ranged["first"]), int(ranged["last"] or ranged["first"])
+            if last < first:
+                raise InputError(f"{selector}: {first} is behind {last}.", f"Write {name}/{last}-{first}.")
             found = self.jobs(name, start=first, stop=last, states=states)
             if not found and not states:
-                raise NotFound(f"experiment {name} has no job {selector.split('/')[1]}.", f"exs list -t {name}")
+                raise NotFound(
+                    f"experiment {name} has no job {selector.split('/')[1]}.", f"exs list -t {name} shows them."
+                )
             return found
-        row = None if selector == "last" or self._experiment(selector) else self._by_prefix(selector)
+        whole = self._experiment(self.last() if selector == "last" else selector)
+        row = self._by_prefix(selector) if whole is None else None
         if row is None:
-            return self.jobs(self.experiment(selector).name, states=states)
+            if whole is None:
+                raise self._unknown(selector)
+            return self.jobs(whole.name, states=states)
         return [row] if not states or row.state in states else []
 
     def last(self) -> str:
@@ -157,6 +164,13 @@ class Watchers(Base):
                 "Type more of it.",
             )
         return self.job(ids[0]) if ids else None
+
+    def _unknown(self, selector: str) -> NotFound:
+        """What is said to a selector that names nothing."""
+        name, slash, _ = selector.partition("/")
+        if slash and self._named(name):
+            return NotFound(f"{selector!r} names no job of {name}.", f"Write {name}/17, or {name}/20-25 for several.")
+        return NotFound(f"no experiment or job {selector!r}.{self._close_to(selector)}", "exs list shows them.")
 
     def _close_to(self, name: str) -> str:
         import difflib

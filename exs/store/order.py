@@ -10,6 +10,7 @@ from exs.answers import Change, PoolQueue, QueueRow
 from exs.errors import InputError, NotFound
 from exs.model import DEFAULT_POOL, WEIGHT_MOST, Update
 from exs.paths import checked_name
+from exs.store.keys import PULL_POOL
 from exs.store.look import Watchers, is_beginning
 from exs.store.records import pairs, plain, text
 from exs.store.rows import weight, whole
@@ -32,7 +33,10 @@ class Arranging(Watchers):
         head, *replies = self._call("queue", pool, _LOOKED)
         known, scheduler, left = head
         if not known and pool != DEFAULT_POOL:
-            raise NotFound(f"no pool {pool!r}: no experiment was pushed to it, and no worker serves it.")
+            raise NotFound(
+                f"no pool {pool!r}: no experiment was pushed to it, and no worker serves it.",
+                "exs pool list shows them.",
+            )
         calls = ((pool, _LOOKED, *left[at : at + _LOOKED]) for at in range(0, len(left), _LOOKED))
         for _, *more in self._stream("queue", calls) if left else ():
             replies += more
@@ -58,8 +62,14 @@ class Arranging(Watchers):
             at, detail = int(found[0]) - 1, [_word(word) for word in found[1:]]
             whole_id = self._completed(detail[0]) if code == b"missing" else None
             if whole_id is None:
-                raise _refusal(text(code), spelled(updates[at], values[at]), detail)
+                what = spelled(updates[at], values[at])
+                raise self._missing(what, detail[0]) if code == b"missing" else _refusal(text(code), what, detail)
             words = [whole_id if word == detail[0] and place % 3 != 1 else word for place, word in enumerate(words)]
+
+    def _missing(self, what: str, word: str) -> NotFound:
+        return NotFound(
+            f"{what}: no experiment or job {word[:80]!r}.{self._close_to(word)}", "exs queue and exs list show them."
+        )
 
     def _completed(self, word: str) -> str | None:
         """The id of the job that begins with `word`, where that is no id yet. Raises InputError if several do."""
@@ -176,10 +186,6 @@ def _checked(update: Update, longest: int) -> str:
 
 
 def _refusal(code: str, what: str, found: Sequence[str]) -> InputError:
-    if code == "missing":
-        return NotFound(
-            f"{what}: there is no experiment or job {found[0][:80]!r}.", "exs queue and exs list show them."
-        )
     if code == "pull":
         return InputError(f"{what}: {found[0]} is a pull experiment, which stands in the queue of no pool.")
     if code == "kinds":
@@ -200,6 +206,8 @@ def _refusal(code: str, what: str, found: Sequence[str]) -> InputError:
         )
     if code == "elsewhere":
         name, pool, other, other_pool = found
+        if other_pool.startswith(PULL_POOL):
+            return InputError(f"{what}: {other} is a pull experiment, which stands in the queue of no pool.")
         return InputError(
             f"{what}: {name} is in pool {pool}, and {other} in pool {other_pool}.",
             f"Move it there first: exs update {name} --resource-pool {other_pool}",

@@ -82,7 +82,7 @@ def check_name(name: str, where: str, limits: Limits) -> str:
     if len(name) > limits.name_chars:
         raise InputError(f"{where}: the name {shorten(name)} is longer than {limits.name_chars} characters.")
     checked_name(name, limits.name_chars, where, "name an experiment")
-    hint = "Choose another name." if where == "--name" else "Name it otherwise: --name NAME."
+    hint = "Choose another name." if where in ("--name", "name") else "Name it otherwise: --name NAME."
     if name in VERBS:
         raise InputError(f"{where}: {name!r} is a command of exs and cannot name an experiment.", hint)
     if name == "last" or _HEX8.match(name):

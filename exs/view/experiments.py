@@ -30,10 +30,12 @@ class ExperimentTable:
 
     def lines(self, screen: Screen) -> Iterator[str]:
         rows = self._shown()
-        jobs = [sum(row.counts.get(state, 0) for row in rows) for state in (_S.RUNNING, _S.QUEUED)]
+        jobs = [sum(row.counts.get(state, 0) for row in rows) for state in (_S.RUNNING, _S.QUEUED, _S.PAUSED)]
         if rows:
             noun = "experiment" if len(rows) == 1 else "experiments"
-            yield f"{len(rows)} {noun}, {jobs[0]} running, {jobs[1]} waiting"
+            yield f"{len(rows)} {noun}, {jobs[0]} running, {jobs[1]} waiting" + (
+                f", {jobs[2]} paused" if jobs[2] else ""
+            )
             yield from plain(self._columns(rows), screen)
         else:
             yield "nothing is active" if self.rows else "no experiments yet: exs push sweep.yaml"
@@ -83,9 +85,11 @@ class ExperimentTable:
             Column("name", [safe(row.name) for row in rows], least=12, style=lambda at: "bold"),
             counted("done", "green", _S.DONE, _S.PRUNED),
             counted("run", "cyan", _S.RUNNING, _S.PAUSING),
-            counted("wait", "", _S.QUEUED, _S.PAUSED),
-            counted("fail", "red", _S.CRASHED),
+            counted("wait", "", _S.QUEUED),
         ]
+        if any(row.counts.get(_S.PAUSED, 0) for row in rows):
+            columns.append(counted("paused", "yellow", _S.PAUSED))
+        columns.append(counted("fail", "red", _S.CRASHED))
         if any(row.counts.get(_S.CANCELED, 0) for row in rows):
             columns.append(counted("canceled", "yellow", _S.CANCELED))
         lefts = [left(row) for row in rows]

@@ -42,7 +42,8 @@ class FetchedTable:
     def lines(self, screen: Screen) -> Iterator[str]:
         for one in self._found:
             files = f"{one.files} file{'' if one.files == 1 else 's'}, {size(one.size)}"
-            came = f", {size(one.came)} of it now" if 0 < one.came < one.size else ", all there before" * (not one.came)
+            before = ", all there before" if one.files and not one.came else ""
+            came = f", {size(one.came)} of it now" if 0 < one.came < one.size else before
             where = f"{screen.paint(safe(selector(one.row)), 'bold')}  {safe(str(one.target))}"
             if one.problem:
                 yield f"{where}  {screen.paint('not complete', 'red')}: {safe(one.problem)}; run it again to go on"

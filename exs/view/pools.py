@@ -46,7 +46,7 @@ def pools(
     configured: Mapping[str, PoolSettings], slots: Sequence[SlotRow], experiments: Sequence[ExperimentRow]
 ) -> list[Pool]:
     """Every pool that was set, that a slot serves or in which an experiment is active: `default`, then by name."""
-    running = [row for row in experiments if active(row)]
+    running = [row for row in experiments if active(row) and row.kind != "pull"]  # no slot takes their jobs
     names = {DEFAULT_POOL, *configured, *(row.pool for row in running)}
     names.update(name for slot in slots for name in slot.pools if name)
     return [

@@ -164,7 +164,7 @@ def test_f46_hostile_yaml_is_refused(exs: Exs, case: str) -> None:
         (("push", "--"), r"there is no command after --"),
         (("push", "--name", "last", "--", "true"), r"'last' stands for the newest .*\n +Choose another name\."),
         (("push", "--", "python", "x.py", "lr=1", "lr=2"), r"the parameter 'lr' is given twice"),
-        (("list", "-t", "befor"), r"no experiment 'befor'"),
+        (("list", "-t", "befor"), r"no experiment or job 'befor'"),
         (("show", "\udcff"), r"'\\udcff' is not valid UTF-8\.$"),
         (("list", "-t", "before", "--sort", "sede"), r"cannot sort by 'sede'.*\n +Did you mean 'seed'\?"),
     ],

@@ -116,8 +116,8 @@ def test_retry_by_the_way_in_which_jobs_crashed(exs: Exs, lab: Lab) -> None:
             lab.store._client.zadd("exs:later", {job: 1})
         lab.store.reap()
     assert [row.failure for row in lab.store.jobs("resnet")] == ["error", "timeout", "poison"]
-    assert exs("retry", "resnet", "--status", "lost") == "queued 1 again, left 2 crashed\n"
-    assert exs("retry", "resnet", "--status", "timeout,canceled") == "queued 1 again, left 1 crashed, 1 queued\n"
+    assert exs("retry", "resnet", "--status", "lost") == "queued 1 job again, left 2 crashed\n"
+    assert exs("retry", "resnet", "--status", "timeout,canceled") == "queued 1 job again, left 1 crashed, 1 queued\n"
     assert "(1 shown)" in exs("list", "-t", "resnet", "--status", "error")
     _, err = exs.both("retry", "resnet", "--status", "tiemout", code=2)
     assert "Did you mean 'timeout'?" in err

@@ -98,7 +98,7 @@ def test_an_unknown_experiment_is_one_sentence(exs: Exs, lab: Lab) -> None:
     lab.push(jobs=1)
     out, err = exs.both("list", "-t", "resnt", code=2)
     assert out == ""
-    assert err.startswith("exs: no experiment 'resnt'. Did you mean resnet?\n")
+    assert err.startswith("exs: no experiment or job 'resnt'. Did you mean resnet?\n")
 
 
 def test_a_reader_that_has_seen_enough_ends_the_list_quietly(exs: Exs, lab: Lab) -> None:

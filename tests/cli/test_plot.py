@@ -230,7 +230,7 @@ def test_a_terminal_without_unicode_gets_ascii(exs: Exs, lab: Lab) -> None:
 
 
 def test_what_cannot_be_drawn_is_one_sentence(exs: Exs, lab: Lab) -> None:
-    assert "no experiment 'nets'" in exs.both("plot", "nets", code=2)[1]
+    assert "no experiment or job 'nets'" in exs.both("plot", "nets", code=2)[1]
     push(lab, [{"lr": 0.1, "seed": 0}, {"lr": 0.2, "seed": 1}])
     assert "there is nothing to plot yet: 2 jobs: 0 drawn, 2 not finished." in exs.both("plot", "nets", code=2)[1]
     assert "no job has reported a metric yet" in exs.both("plot", "nets", "-x", "step", code=2)[1]

@@ -77,7 +77,7 @@ def test_an_id_stands_for_a_name_in_every_verb(exs: Exs, two: Lab) -> None:
     exs("wait", first)
     assert exs("push", second, "-p", "lr", "0.7", "seed", "9", "model", "r18").startswith("pushed second_job: +1 new")
     assert exs("cancel", f"{second}/1-2") == "canceled 2 jobs\n"
-    assert exs("retry", second) == "queued 2 again, left 2 queued\n"
+    assert exs("retry", second) == "queued 2 jobs again, left 2 queued\n"
     assert exs("update", f"{second}/2", "--to-top") == "second_job/2: first of its experiment\n"
     assert exs("update-batch", f"{second}.priority=3").startswith("second_job: priority 42 -> 3")
     assert exs("rm", "-y", second) == "removed 4 jobs and second_job\n"

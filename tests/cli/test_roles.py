@@ -155,7 +155,7 @@ def test_each_role_does_its_verbs(working: Shared) -> None:
         working.refused("producer", "worker", "--cpus", "1")
     assert state(working) == before, "nothing was half done"
 
-    assert "queued 1 again" in working.exs("producer", "retry", "a/0", "--force")
+    assert "queued 1 job again" in working.exs("producer", "retry", "a/0", "--force")
     working.exs("reader", "wait", "a")
     working.exs("producer", "rm", "-f", "a/2")
     working.exs("producer", "push", "--name", "c", "--", "sleep", "600")

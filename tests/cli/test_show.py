@@ -45,7 +45,7 @@ def test_a_unique_beginning_of_an_id_is_enough(exs: Exs, lab: Lab) -> None:
     (job,) = lab.store.jobs("resnet")
     assert exs.json("show", job.id[:6])["id"] == job.id
     _, err = exs.both("show", "nosuchjob", code=2)
-    assert err.startswith("exs: no experiment 'nosuchjob'.")
+    assert err.startswith("exs: no experiment or job 'nosuchjob'.")
 
 
 def test_workers_are_listed_even_when_there_are_none(exs: Exs, lab: Lab) -> None:

@@ -36,17 +36,17 @@ def test_retry_queues_what_crashed_or_was_canceled_and_leaves_the_rest(exs: Exs,
     lab.end(lab.claim())
     lab.end(lab.claim(), S.CRASHED, exit_code=1)
     exs("cancel", "resnet/3")
-    assert exs("retry", "resnet") == "queued 2 again, left 1 done, 1 queued\n"
+    assert exs("retry", "resnet") == "queued 2 jobs again, left 1 done, 1 queued\n"
     assert states(lab) == ["DONE", "QUEUED", "QUEUED", "QUEUED"]
-    assert exs("retry", "resnet/0") == "queued 0 again, left 1 done (--force runs them again)\n"
-    assert exs("retry", "resnet/0", "--force") == "queued 1 again\n"
+    assert exs("retry", "resnet/0") == "queued 0 jobs again, left 1 done (--force runs them again)\n"
+    assert exs("retry", "resnet/0", "--force") == "queued 1 job again\n"
 
 
 def test_retry_of_one_status_leaves_others(exs: Exs, lab: Lab) -> None:
     lab.push(jobs=2)
     lab.end(lab.claim(), S.CRASHED, exit_code=1)
     exs("cancel", "resnet/1")
-    assert exs("retry", "resnet", "--status", "canceled") == "queued 1 again, left 1 crashed\n"
+    assert exs("retry", "resnet", "--status", "canceled") == "queued 1 job again, left 1 crashed\n"
     assert states(lab) == ["CRASHED", "QUEUED"]
 
 

@@ -68,7 +68,7 @@ def test_what_ends_it_leaves_an_ordinary_terminal(exs: Exs, lab: Lab) -> None:
     exs("rm", "-f", "resnet")
     assert terminal.end() == 2
     assert not terminal.on_other_screen() and terminal.cursor_shown()
-    assert "no experiment 'resnet'" in "\n".join(terminal.grid())
+    assert "no experiment or job 'resnet'" in "\n".join(terminal.grid())
 
 
 def test_a_redis_that_goes_away_leaves_the_picture(well: Exs, ward: Lab, tmp_path: Path) -> None:
