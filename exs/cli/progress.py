@@ -44,7 +44,7 @@ class Progress:
         """Show `counts`, unless a question stands there; and what is left, by what was seen here if nobody says it."""
         if self._silent:
             return
-        left = self._left(counts) if seconds_left is None else _about(seconds_left)
+        left = self._left(counts, seconds_left)
         line = counted(counts, self._screen)
         if width(counted(counts, Screen()) + left) < (self._screen.width or 80):
             line += left
@@ -87,17 +87,13 @@ class Progress:
         sys.stdout.write(f"\r{text}\x1b[K")
         sys.stdout.flush()
 
-    def _left(self, counts: Mapping[JobState, int]) -> str:
-        """`  about 3m left`, as soon as that can be said."""
+    def _left(self, counts: Mapping[JobState, int], seconds: float | None) -> str:
+        """`  about 3m left`, as soon as that can be said and while something is left."""
         over = sum(number for state, number in counts.items() if state in FINAL)
         to_go = sum(counts.values()) - over
         if self._over_before is None:
             self._over_before = over
         ended = over - self._over_before
-        if ended < _ENOUGH or not to_go:
-            return ""
-        return _about((time.monotonic() - self._began) / ended * to_go)
-
-
-def _about(seconds: float) -> str:
-    return f"  about {rough(seconds)} left"
+        if seconds is None and ended >= _ENOUGH:
+            seconds = (time.monotonic() - self._began) / ended * to_go
+        return f"  about {rough(seconds)} left" if to_go and seconds is not None else ""

@@ -145,3 +145,15 @@ def test_wait_says_what_the_queue_measured_before_it_came(exs: Exs, lab: Lab) ->
     lab.end(running)
     lab.end(lab.claim())
     assert terminal.end() == 0
+
+
+def test_of_what_is_done_nothing_is_left_whatever_was_measured(exs: Exs) -> None:
+    """The counts of a line can be newer than what says how long the rest takes."""
+    program = (
+        "from exs.cli.progress import Progress; from exs.model import JobState; line = Progress();"
+        "line.show({JobState.DONE: 2, JobState.RUNNING: 1}, 5.0); line.show({JobState.DONE: 3}, 5.0)"
+    )
+    terminal = Terminal([*exs.words()[:1], "-c", program], exs.cwd, exs.env)
+    assert terminal.end() == 0
+    shown = [re.sub(r"\x1b\[[0-9;]*[mK]", "", line) for line in terminal.printed().split("\r")]
+    assert shown == ["", "2 done  1 running  about 5s left", "3 done"]
