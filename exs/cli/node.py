@@ -43,6 +43,8 @@ def install(for_user: bool, for_system: bool, run_as: str | None, root: str, opt
             'On the machine that has the queue: exs server start --share. Here: EXS_REDIS_URL="..." exs node install',
         )
     _check(options)
+    if run_as and root == "/":
+        _check_user(run_as)
     base = Path(root).absolute()
     user = (run_as or os.environ.get("SUDO_USER") or _me()) if system else ""
     if system:
@@ -50,7 +52,7 @@ def install(for_user: bool, for_system: bool, run_as: str | None, root: str, opt
     else:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config"))
         unit, environment = home / "systemd" / "user" / systemd.NAME, home / "exs" / "worker.env"
-    text = systemd.unit([sys.executable, "-m", "exs", "worker", *options], environment, user)
+    text = systemd.unit([*_program(), "worker", *options], environment, user)
     values = {"EXS_REDIS_URL": url, "PATH": os.environ.get("PATH", os.defpath)}
     told = systemd.environment_text(values)
     for path, content, mode in ((environment, told, 0o600), (unit, text, 0o644)):
@@ -71,6 +73,21 @@ def _check(options: tuple[str, ...]) -> None:
     with worker.make_context("exs worker", list(options), resilient_parsing=False) as context:
         if context.protected_args:
             raise InputError(f"exs worker {' '.join(options)} is no worker.", "Give options alone: -- --gpus all")
+
+
+def _check_user(name: str) -> None:
+    import pwd
+
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        raise InputError(f"--run-as {name}: this machine has no such user.", "Make one: useradd -m NAME") from None
+
+
+def _program() -> list[str]:
+    """This exs. `python -m` would look for modules in the directory where the service starts, too."""
+    script = Path(sys.executable).with_name("exs")
+    return [str(script)] if os.access(script, os.X_OK) else [sys.executable, "-m", "exs"]
 
 
 def _me() -> str:

@@ -44,12 +44,19 @@ RestartPreventExitStatus=2 4
 WantedBy={target}
 """
 
+#: systemd starts what the machine runs in /, where this user may write nothing.
+_USER = """\
+User={user}
+# Here results go of jobs whose own directory is not on this machine.
+WorkingDirectory=-~
+"""
+
 
 def unit(command: Sequence[str], environment: Path, user: str = "") -> str:
     """The text of a unit that runs `command`; with `user` one of the system's that runs it as that user."""
     return _UNIT.format(
         mark=_MARK,
-        user=f"User={user}\n" if user else "",
+        user=_USER.format(user=user) if user else "",
         environment=_escaped(str(environment), "path"),
         command=" ".join(_word(word) for word in command),
         target="multi-user.target" if user else "default.target",

@@ -59,7 +59,8 @@ def test_a_unit_for_the_machine_runs_as_somebody(tmp_path: Path) -> None:
     done = install(tmp_path, "--system", "--run-as", "ann", "--root", str(tmp_path / "image"), "--", "--gpus", "0,1")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "image/etc/systemd/system/exs-worker.service").read_text()
-    assert "\nUser=ann\nEnvironmentFile=/etc/exs/worker.env\n" in text
+    assert "\nUser=ann\n" in text and "\nEnvironmentFile=/etc/exs/worker.env\n" in text
+    assert "\nWorkingDirectory=-~\n" in text, "/ is no place for results"
     assert "WantedBy=multi-user.target" in text
 
 
@@ -69,6 +70,7 @@ def test_a_unit_for_the_machine_runs_as_somebody(tmp_path: Path) -> None:
         (("--user",), "", "a service needs a Redis that outlives it", 2),
         (("--user", "--system"), URL, "--user and --system contradict each other", 2),
         (("--user", "--run-as", "ann"), URL, "--run-as goes with --system", 2),
+        (("--system", "--run-as", "no-such-user"), URL, "this machine has no such user", 2),
         (("--user", "--", "--gpuz", "all"), URL, "No such option", 2),
         (("--user", "--", "stop"), URL, "Give options alone", 2),
     ],
@@ -89,13 +91,13 @@ def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_unit_in_deploy_is_what_would_be_written(tmp_path: Path) -> None:
-    words = ["/opt/exs/bin/python", "-m", "exs", "worker", "--gpus", "all"]
+    words = ["/opt/exs/bin/exs", "worker", "--gpus", "all"]
     text = systemd.unit(words, Path("/etc/exs/worker.env"), "exs")
     unit = DEPLOY / "systemd" / "exs-worker.service"
     assert unit.read_text() == text
     # systemd looks whether the program is there, and knows the user.
     there = tmp_path / unit.name
-    there.write_text(text.replace("/opt/exs/bin/python", "/bin/true").replace("User=exs", "User=root"))
+    there.write_text(text.replace("/opt/exs/bin/exs", "/bin/true").replace("User=exs", "User=root"))
     assert verified(there, "--system") == ""
 
 
