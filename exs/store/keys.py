@@ -323,6 +323,7 @@ STAGE_FIELDS = {
     "count": "jobs that are in",
     "segment": "number of its segment",
     "queues": "queues made so far, those of the experiment included",
+    "again": "1: jobs that are over are to run again; absent for none",
     "q:QUEUE": "shape of one of its queues",
 }
 

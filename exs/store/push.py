@@ -87,7 +87,8 @@ class Producers(Steering):
         `weight`: of its share in a fair-share pool, above 0; None leaves it. `preemptible`: False keeps its jobs
         running whoever else waits.
         `add`: the experiment is there and keeps its pool, priority, retries and limits.
-        `canary`: so many of them must succeed before others run. `breaker`: False lets them fail alike for ever.
+        `canary`: so many of them, or of those that run again, must succeed before others run.
+        `breaker`: False lets them fail alike for ever.
         `paused`: who or what keeps slots from taking any of them, from the first moment on; "" for nobody.
         `on_busy` is called once when it has to wait for another push of NAME, under way or broken off.
         `code`: digest of the code that travels, `Capsule.code`; "" for none.
@@ -101,8 +102,8 @@ class Producers(Steering):
             "source": records.plain(origin.source), "into": origin.into, "kind": kind, "pool": pool,
             "priority": priority, "retries": retries, "id8": secrets.token_hex(4), "spec_digest": digest,
             "spec": spec_text, "lock": STAGE_LOCK, "code": code or None,
-            "again": again != NOT_AGAIN or None, "collect": _as_set(again.of), "collect_older": _as_set(again.older),
-            "add": add or None, "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
+            "collect": _as_set(again.of), "collect_older": _as_set(again.older), "add": add or None,
+            "max": max_running, "lost": int(lost_after * 1000) if lost_after else None,
             "weight": f"{weight:.15g}" if weight is not None else None, "preemptible": None if preemptible else 0,
             "canary": canary or None, "breaker": None if breaker else 0,
             "paused": records.plain(paused) or None, **_losses(spec),

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from exs.model import JobState, Outcome
+from exs.model import FORCED, JobState, Outcome
+from exs.settings import Limits, Settings
 from exs.store import keys
-from store.actors import CRASHED, DONE, SPEC, Lab, Slot
+from exs.store.store import open_store
+from store.actors import CRASHED, DONE, ME, SPEC, Lab, Slot, points
 
 S = JobState
 NO_MODULE = replace(CRASHED, alike="error: exit code 1: ModuleNotFoundError: No module named 'foo'", seconds=1.0)
@@ -279,6 +281,25 @@ def test_several_canaries_run_together_and_all_must_succeed(lab: Lab) -> None:
     found[1].finish(DONE)
     found[2].finish(DONE)
     assert all(slot.claim() is not None for slot in found)
+
+
+@pytest.mark.parametrize("batch", [3, 500])
+def test_what_runs_again_has_its_canary_too(lab: Lab, queue_url: str, batch: int) -> None:
+    store = open_store(queue_url, Settings(limits=Limits(push_batch=batch)))
+    one, two = slots(lab, 2)
+    lab.push(*range(5))
+    for outcome in (DONE, DONE, DONE, CRASHED, CRASHED):
+        one.must_claim()
+        one.finish(outcome)
+    assert store.push("e", SPEC, points(*range(5)), ME, canary=1).forced == 0
+    assert lab.push(5).new == 1 and one.must_claim() and lab.push(6).new == 1 and two.must_claim()
+    one.finish(DONE)
+    two.finish(DONE)
+    assert store.push("e", SPEC, points(*range(5)), ME, canary=1, again=FORCED).forced == 3
+    assert one.must_claim().index == 0 and two.claim() is None
+    one.finish(DONE)
+    assert two.must_claim().index == 1 and one.must_claim().index == 2
+    assert lab.store.audit() == []
 
 
 def test_a_canary_that_fails_pauses_the_rest(lab: Lab) -> None:

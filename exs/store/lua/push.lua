@@ -70,7 +70,10 @@ for i = 2, #ARGV, 5 do
     counts[state] = (counts[state] or 0) + 1
     local outdated = older(m.name, spec, m.spec_digest, m.code)
     if outdated then other[state] = (other[state] or 0) + 1 end
-    if m.collect[state] or outdated and m.collect_older[state] then collected[#collected + 1] = old end
+    if m.collect[state] or outdated and m.collect_older[state] then
+      collected[#collected + 1] = old
+      place.again = true
+    end
   end
 end
 for _, one in pairs(templates) do redis.call('DEL', one.key) end

@@ -61,9 +61,10 @@ local function commit(m, place, now)
     end
   end
   -- What was pushed may be new code: it has its canary though other jobs are done.
-  if m.canary and place.count > 0 then redis.call('HSET', key, 'canary', m.canary)
+  local runs = place.count > 0 or place.again
+  if m.canary and runs then redis.call('HSET', key, 'canary', m.canary)
   elseif not m.canary and not m.add then redis.call('HDEL', key, 'canary') end
-  if place.count > 0 or m.again then
+  if runs then
     redis.call('HSET', SPECS .. m.name, m.spec_digest, m.spec)
     if m.code then redis.call('HSET', CODES .. m.name, m.spec_digest, m.code) end
     redis.call('HSET', key, 'spec', m.spec_digest)

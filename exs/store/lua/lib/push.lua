@@ -51,6 +51,8 @@ local function staged_place(name)
       place.queue_shape[queue] = f[i + 1]
       place.shape_queue[f[i + 1]] = queue
       place.made[#place.made + 1] = queue
+    elseif f[i] == 'again' then
+      place.again = true
     elseif f[i] == 'base' or f[i] == 'count' or f[i] == 'segment' or f[i] == 'queues' then
       place[f[i]] = number(f[i + 1])
     end
@@ -73,6 +75,7 @@ end
 local function save_stage(m, place, now)
   local f = {'push', m.push, 'at', now, 'batch', m.batch + 1, 'base', place.base, 'count', place.count,
     'segment', place.segment, 'queues', place.queues}
+  if place.again then f[#f + 1] = 'again' f[#f + 1] = 1 end
   for _, queue in ipairs(place.made) do
     f[#f + 1] = 'q:' .. queue
     f[#f + 1] = place.queue_shape[queue]
