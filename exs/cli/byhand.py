@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.answers import Pushed
+from exs.cli.output import show
 from exs.cli.session import host, settings, user
 from exs.cli.sweep_options import SweepCommand
 from exs.command import render
@@ -95,6 +96,15 @@ def add_one(
     found = params_of(results, "-r") if results is not None else {}
     job = search.add_job(params_of(pairs, "-p"), status or "QUEUED", found)
     return store.job(job.job_id)
+
+
+def show_added(store: Store, experiment: ExperimentRow, row: JobRow, form: str | None) -> None:
+    """Print a job that was added by hand, as Schedy did: id, status, parameters and results, a line each."""
+    from exs.view.fields import Paragraphs
+    from exs.view.jobs import JobTable
+
+    table = JobTable(experiment, [row], store.now())
+    show(Paragraphs(table, [row]), form)
 
 
 def params_of(pairs: Sequence[str], option: str) -> dict[str, Json]:

@@ -10,7 +10,7 @@ import click
 from exs.api.context import Wish
 from exs.cli import session
 from exs.cli.code import send_code
-from exs.cli.push import push
+from exs.cli.pushing import push
 from exs.cli.sweep_options import Request, read_sweep
 from exs.errors import InputError
 from exs.sweep.model import Options

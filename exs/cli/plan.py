@@ -7,7 +7,7 @@ import click
 from exs.api.queue import again_of
 from exs.cli.code import CodeRequest, code_options, travels, with_code
 from exs.cli.output import show_json
-from exs.cli.push import compared
+from exs.cli.pushing import compared
 from exs.cli.session import note, open_store, out_screen, put
 from exs.cli.sweep_options import Request, SweepCommand, origin_of, read_sweep, sweep_options
 from exs.view.pushed import record, summary

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.answers import Pushed
-from exs.api import push_sweep
 from exs.api.environment import with_environment
 from exs.api.queue import again_of
-from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one
+from exs.cli.byhand import STATUSES, PushCommand, add_one, given_pairs, push_one, show_added
 from exs.cli.code import CodeRequest, code_options, send_code, travels
 from exs.cli.fit import Needs
 from exs.cli.fork import check_fork, keep_code, read_fork
-from exs.cli.output import forms, show, show_json
-from exs.cli.session import check_pool, note, open_store, out_screen, put, user
-from exs.cli.sweep_options import Request, origin_of, read_sweep, sweep_options
+from exs.cli.output import forms, show_json
+from exs.cli.pushing import push
+from exs.cli.session import check_pool, note, open_store, out_screen, put
+from exs.cli.sweep_options import Request, read_sweep, sweep_options
 from exs.errors import InputError, Refused
-from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, NOT_AGAIN, Again, Json, NewJob, Resources
-from exs.rows import ExperimentRow, JobRow
+from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, Json, Resources
+from exs.rows import ExperimentRow
 from exs.sweep.model import Options, Sweep
 from exs.view.experiments import paused
 from exs.view.pushed import record, summary
@@ -88,22 +88,25 @@ def command(
     described = results is not None or status is not None
     if source is not None:
         check_fork(request, alone=code == CodeRequest() and not into and not described and not pairs)
-    if pairs is not None:
-        asked.refuse_for_one()
-        store = open_store()
-        experiment = store.experiment(request.file or "")
-        if experiment.kind == "pull":
-            if strict:
-                raise InputError("--strict asks for slots, and no slot runs the jobs of exs add.", "Leave it out.")
-            show_added(store, experiment, add_one(store, experiment, pairs, results, status), form)
-            return
-        _only_pull(experiment, described)
-        done = _push_one(store, experiment, pairs, strict)
-    elif described:
-        raise InputError("-r and -s describe the job that -p adds.", "exs push NAME -p lr 0.1 -r loss 0.3 -s DONE")
-    else:
-        done = _push_sweep(asked)
-    _say(done, form, strict)
+    if pairs is None:
+        if described:
+            raise InputError("-r and -s describe the job that -p adds.", "exs push NAME -p lr 0.1 -r loss 0.3 -s DONE")
+        _say(_push_sweep(asked), form, strict)
+        return
+    asked.refuse_for_one()
+    store = open_store()
+    experiment = store.experiment(request.file or "")
+    if experiment.kind == "pull":
+        if strict:
+            raise InputError("--strict asks for slots, and no slot runs the jobs of exs add.", "Leave it out.")
+        show_added(store, experiment, add_one(store, experiment, pairs, results, status), form)
+        return
+    if described:
+        raise Refused(
+            f"the jobs of {experiment.name} are run by workers: a result is theirs to give, not for -r and -s.",
+            "exs add makes an experiment for jobs by hand.",
+        )
+    _say(_push_one(store, experiment, pairs, strict), form, strict)
 
 
 @dataclass(frozen=True)
@@ -204,56 +207,6 @@ def _say(done: _Done, form: str | None, strict: bool) -> None:
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
     if (pushed.new or pushed.forced) and store.on_disk() is False:
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
-
-
-def show_added(store: Store, experiment: ExperimentRow, row: JobRow, form: str | None) -> None:
-    """Print a job that was added by hand, as Schedy did: id, status, parameters and results, a line each."""
-    from exs.view.fields import Paragraphs
-    from exs.view.jobs import JobTable
-
-    table = JobTable(experiment, [row], store.now())
-    show(Paragraphs(table, [row]), form)
-
-
-def _only_pull(experiment: ExperimentRow, described: bool) -> None:
-    if described:
-        raise Refused(
-            f"the jobs of {experiment.name} are run by workers: a result is theirs to give, not for -r and -s.",
-            "exs add makes an experiment for jobs by hand.",
-        )
-
-
-def push(
-    store: Store,
-    sweep: Sweep,
-    request: Request,
-    *,
-    into: bool = False,
-    again: Again = NOT_AGAIN,
-    jobs: Iterator[NewJob] | None = None,
-    paused: bool = False,
-) -> Pushed:
-    """Push `sweep` as this user from this machine; `jobs` stands for its own. Raises Refused, InputError.
-
-    `again`: which jobs that are over run again.
-    """
-    pushed = push_sweep(
-        store,
-        sweep,
-        origin_of(sweep, into),
-        jobs=jobs,
-        again=again,
-        paused=f"{user()}: pushed with --paused" if paused else "",
-        on_busy=lambda: note(f"another push of {sweep.name} is under way or was broken off; waiting for it"),
-    )
-    return compared(pushed, sweep, request)
-
-
-def compared(pushed: Pushed, sweep: Sweep, request: Request) -> Pushed:
-    """The counts, with what only the file knows; a part of it (-t, -c, --sample) does not tell what is gone."""
-    options = request.options
-    part = options.title is not None or options.commands or options.sample is not None
-    return replace(pushed, duplicates=sweep.duplicates, gone=0 if part else pushed.gone)
 
 
 def _next(store: Store, pushed: Pushed, pool: str | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ import click
 
 from exs.api.environment import with_environment
 from exs.cli import session
-from exs.cli.push import push
+from exs.cli.pushing import push
 from exs.cli.sweep_options import Request, SweepCommand, read_sweep, sweep_options
 from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK, InputError
 from exs.model import FINAL, SUCCEEDED, Again, JobState, NewJob, Resources
