@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from exs.model import JobState
+from exs.store import keys
+from exs_worker import proctree
 from harness import slurm
 from harness.fleet import Fleet
 
@@ -73,6 +78,41 @@ def test_the_warning_of_the_scheduler_hands_back_at_once(fleet: Fleet, warning: 
     fleet.check()
 
 
+@pytest.mark.parametrize("warning", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_that_hits_every_process_of_an_allocation_is_no_failure_of_its_jobs(
+    fleet: Fleet, warning: signal.Signals
+) -> None:
+    """Slurm's goes to all of a step, whatever their session: a job may be dead before its slot is told."""
+    last_words = {"LSB_JOBID": "7"} if warning == signal.SIGUSR2 else {"SLURM_JOB_ID": "7"}
+    ends = str(int(time.time()) + 3600)
+    jobs = fleet.push("until", fleet.root / "never", jobs=2)
+    node = fleet.node("a", start=False, SLURM_JOB_END_TIME=ends, **last_words)
+    node.start("--cpus", "2", slots=0)
+    fleet.wait_event("start", 2)
+    for proc in sorted(node.pids(), reverse=True):  # the jobs before their slots, these before the agent
+        proctree.send(proc, warning)
+    fleet.wait(lambda: node.ended() is not None, "the worker leaves", 30)
+    assert node.ended() == 0, node.text()
+    rows = [fleet.row(job) for job in jobs]
+    assert [(row.state, row.failure, row.lost) for row in rows] == [(S.QUEUED, "", 0)] * 2, node.text()
+    assert [fleet.store.job(job).history[0].detail for job in jobs] == [
+        f"handed back by its worker (ended by {warning.name})"
+    ] * 2
+    fleet.check()
+
+
+def test_a_job_that_somebody_kills_inside_an_allocation_has_failed(fleet: Fleet) -> None:
+    (job,) = fleet.push("until", fleet.root / "never")
+    node = fleet.node("a", start=False, SLURM_JOB_ID="7", SLURM_JOB_END_TIME=str(int(time.time()) + 3600))
+    node.start(slots=0)
+    fleet.wait_event("start")
+    os.kill(fleet.witness.seen("start")[0].pid, signal.SIGTERM)
+    row = fleet.wait_state(job, S.CRASHED)
+    assert row.detail.startswith("killed by SIGTERM")
+    assert node.ended() is None
+    fleet.check()
+
+
 def test_only_the_gpus_of_the_allocation_are_used(fleet: Fleet) -> None:
     node = fleet.node("a", start=False, SLURM_JOB_ID="7", SLURM_JOB_GPUS="701", EXS_FAKE_GPUS="702x24GiB")
     node.start("--gpus", "700", slots=0)
@@ -95,7 +135,8 @@ def real_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Slurm
 
 
 def test_an_array_of_workers_in_real_slurm(fleet: Fleet, real_slurm: slurm.Slurm) -> None:
-    """The script of deploy/slurm, twice at once: the jobs that fit into it run, each once; a warning hands back."""
+    """The script of deploy/slurm, twice at once: the jobs that fit into it run, each once; a warning hands back, and
+    scancel too, which signals the job as well."""
     jobs = fleet.push(jobs=6)
     (long,) = fleet.push(name="long", timeout=4 * 3600.0)
     place = fleet.node("slurm", start=False)  # its environment and directories; Slurm starts the workers
@@ -127,12 +168,21 @@ def test_an_array_of_workers_in_real_slurm(fleet: Fleet, real_slurm: slurm.Slurm
     assert len(runs) == 6 and set(runs.values()) == {1}
     assert said().count("inside SLURM job ") == 2 and said().count("(--idle-exit)") == 2
 
+    with redis.Redis.from_url(fleet.server.url) as client:  # as if each had taken an hour
+        for job in jobs:
+            began = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(fleet.row(job).ended_at - 3600))
+            client.hset(keys.RQ_JOB + job, "started_at", began)
+        client.hdel(keys.EXPERIMENT + "work", "tk")  # what was measured before is believed for a minute
+    slow = fleet.push(jobs=7)[6]
     (held,) = fleet.push("until", fleet.root / "never", name="held")
-    batch = submit("--array=1", "--time=2")
-    fleet.wait_running(held)
-    real_slurm.say("scancel", "--batch", "--signal=USR1", batch)
-    fleet.wait(lambda: fleet.row(held).state is S.QUEUED, "the job is handed back", 30)
-    real_slurm.wait_for_jobs()
+    for attempt, cancel in enumerate((("scancel", "--batch", "--signal=USR1"), ("scancel",)), 1):
+        batch = submit("--array=1", "--time=2")
+        fleet.wait_running(held, attempt)
+        real_slurm.say(*cancel, batch)
+        fleet.wait(lambda: fleet.row(held).state is S.QUEUED, "the job is handed back", 30)
+        real_slurm.wait_for_jobs()
+    rows = [fleet.row(job) for job in (slow, held)]
+    assert [(row.state, row.attempts, row.lost) for row in rows] == [(S.QUEUED, 0, 0), (S.QUEUED, 2, 0)], said()
     fleet.check()
 
 

@@ -13,7 +13,7 @@ from exs.tools.batch.allocation import find
 
 def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, answer: str) -> None:
     """A program of a scheduler's that answers so."""
-    (folder / name).write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (folder / name).write_text(f"#!/bin/sh\ncat <<END\n{answer}\nEND\n")
     (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
 
@@ -24,11 +24,30 @@ def test_outside_of_one_there_is_none() -> None:
 
 @pytest.mark.parametrize(("left", "seconds"), [("1-02:03:04", 93784), ("5:00", 300), ("UNLIMITED", 0), ("", 0)])
 def test_slurm_says_how_long_it_lasts(left: str, seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(tmp_path, monkeypatch, "squeue", left)
+    stand_in(tmp_path, monkeypatch, "squeue", f"17 {left}")
     found = find({"SLURM_JOB_ID": "17", "SLURM_JOB_GPUS": "2,3"})
     assert found is not None and found.gpus == "2,3"
     assert found.ends == (pytest.approx(time.time() + seconds, abs=30) if seconds else 0)
     assert "SLURM job 17, " in str(found)
+
+
+def test_the_end_is_that_of_the_job_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of an array has the array's number, for which squeue tells of all; and what a member submits has the
+    member's SLURM_ARRAY_... in its environment."""
+    stand_in(tmp_path, monkeypatch, "squeue", "18 1:00\n17 1:00:00\n19 1:00\nasked for: $3")
+    found = find({"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "4", "SLURM_ARRAY_TASK_ID": "1"})
+    assert found is not None and found.ends == pytest.approx(time.time() + 3600, abs=30)
+    stand_in(tmp_path, monkeypatch, "squeue", "$3 0:00")
+    over = find({"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "4", "SLURM_ARRAY_TASK_ID": "1"})
+    assert over is not None and over.ends == pytest.approx(time.time(), abs=30), "no time is left"
+
+
+def test_without_an_answer_it_says_what_would_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # as in a container
+    for odd in ("", "²", "9" * 400, "soon"):
+        found = find({"SLURM_JOB_ID": "17", "SLURM_JOB_END_TIME": odd})
+        assert found is not None and found.ends == 0
+        assert str(found) == "SLURM job 17, which does not tell when it ends: --until and --grace would"
 
 
 def test_newer_slurm_says_it_without_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:

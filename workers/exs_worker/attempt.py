@@ -27,6 +27,8 @@ STOPS = (*PLANNED, "cancel", "kill", "fenced")
 #: Those that Redis asks for; the others are this node's.
 ASKED = frozenset({"preempt", "edit", "pause", "cancel", "kill"})
 
+#: Seconds in which a slot is told what killed its job, where that was a warning of a batch scheduler to all.
+TOLD = 2.0
 #: Bytes of the end of a log in which the cause of a failure on a GPU is looked for.
 LAST_WORDS = 32 * 1024
 
@@ -243,7 +245,7 @@ class Attempt:
         if ended.timed_out and want in ("", *PLANNED):
             detail = f"ran longer than its timeout of {self._spec.timeout:g} s"
             outcome = self._outcome(JobState.CRASHED, detail, Failure.TIMEOUT, ended.exit)
-        elif ended.stopped and not self._finished(ended, want):
+        elif self._swept(ended) or (ended.stopped and not self._finished(ended, want)):
             outcome = self._stopped(_manner(ended.exit), ended.exit)
         else:
             recent = self._last_words(ran)
@@ -255,6 +257,20 @@ class Attempt:
         if outcome.state is JobState.DONE:
             return outcome
         return replace(outcome, tail=ran.recent.decode("utf-8", "replace"))
+
+    def _swept(self, ended: Ended) -> bool:
+        """Whether a batch scheduler ended it with all of its allocation, and its slot was told to hand it back.
+
+        The signal goes to every process of a step, whatever its session (measured with Slurm 22.05), so that a job may
+        be dead before its slot hears of it from the agent: that is waited for.
+        """
+        if not self._place.warnings or ended.stopped or ended.exit.code == 0:
+            return False
+        number = ended.exit.signal or (ended.exit.code or 0) - 128  # as a shell says it of its last command
+        give_up = time.monotonic() + (TOLD if number in self._place.warnings else 0.0)
+        while not self._want() and time.monotonic() < give_up:
+            time.sleep(0.01)
+        return bool(self._want())
 
     def _finished(self, ended: Ended, want: str) -> bool:
         """Whether a command that was told to stop has done its work instead: exit 0, and it did not say it stops."""

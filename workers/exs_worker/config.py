@@ -61,6 +61,12 @@ class SlotConfig:
         ledger = Ledger(self.ledger, self.seats, self.terms.max_jobs) if self.ledger >= 0 else None
         return Ticket(self.terms, ledger, self.seat)
 
+    @property
+    def warnings(self) -> frozenset[int]:
+        """Signals that may announce the end of an allocation to all of its processes; none outside of one."""
+        named = [signal.Signals[name] for name in self.terms.last_words.split()]
+        return frozenset({*named, HAND_BACK} if named else ())
+
     def to_word(self) -> str:
         """As one word of a command line."""
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -16,7 +16,7 @@ from exs.errors import ExsError, RedisUnreachable
 from exs.store.connect import sentences
 from exs.store.store import Store, open_store
 from exs_worker import proctree
-from exs_worker.config import EXIT_BUG, EXIT_GPU, EXIT_TAKEN, HAND_BACK, SlotConfig
+from exs_worker.config import EXIT_BUG, EXIT_GPU, EXIT_TAKEN, FINISH, HAND_BACK, SlotConfig
 from exs_worker.contact import Contact
 from exs_worker.gpulock import GpuLock, borrower_of
 from exs_worker.journal import set_up_log
@@ -57,7 +57,7 @@ def run(config: SlotConfig) -> int:
     place = make_place(config.node, config.name, config.devices, given.timing, given.limits, config.workdir)
     store = open_store(given.redis_url, given)
     state = paths.state_dir(configured=given.state_dir)
-    place = replace(place, workshop=cache(lambda: _workshop(store, state, given)))
+    place = replace(place, workshop=cache(lambda: _workshop(store, state, given)), warnings=config.warnings)
     spool = Spool(state.spool)
     contact = Contact(lambda: None)
     slot: Slot | None = None
@@ -91,8 +91,10 @@ class _Leaving:
         self.asked = False
         for number in (signal.SIGTERM, signal.SIGINT, HAND_BACK):
             signal.signal(number, self._note)
-        # A handler, for jobs would inherit that it is ignored.
-        signal.signal(signal.SIGHUP, lambda number, frame: None)
+        # The agent's to obey, where a terminal or a batch scheduler sends them to all. A handler, for jobs would
+        # inherit that it is ignored.
+        for number in (signal.SIGHUP, FINISH):
+            signal.signal(number, lambda number, frame: None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

@@ -25,7 +25,8 @@ class Place:
 
     `devices`: what jobs are pinned to, () for none. `env`: what jobs inherit. `workdir`: run every job there; ""
     lets a job run where it was pushed from, or else in the worker's own directory. `workshop`: who brings the code of
-    jobs that have a capsule, made when one comes; None for nobody.
+    jobs that have a capsule, made when one comes; None for nobody. `warnings`: signals with which a batch scheduler
+    announces that it ends all of this, jobs included.
     """
 
     node: str
@@ -37,6 +38,7 @@ class Place:
     workdir: str = ""
     oom: OomCounter = field(default_factory=OomCounter)
     workshop: Callable[[], Workshop] | None = None
+    warnings: frozenset[int] = frozenset()
 
 
 def make_place(

@@ -57,8 +57,8 @@ def serve(
     note = agents(settings).register()
     slots = ", ".join(plan.suffix for plan in plans)
     log.info("serve %s as node=%s pool=%s%s", slots, node, ",".join(pools), f" only={only}" if only else "")
-    if terms != FOR_EVER:
-        log.info("serve %s", terms)
+    if said := str(terms):
+        log.info("serve %s", said)
     if only and lifeline < 0 and not any(row.name == only for row in store.experiments()):
         log.warning("there is no experiment %s yet; its jobs are taken when it is pushed", only)
     try:

@@ -29,7 +29,8 @@ class Allocation:
     def __str__(self) -> str:
         """`SLURM job 17, until 2026-11-27 08:00:00`."""
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.ends)) if self.ends else ""
-        return f"{self.label} job {self.job}, {f'until {at}' if at else 'which does not tell when it ends'}"
+        end = f"until {at}" if at else "which does not tell when it ends: --until and --grace would"
+        return f"{self.label} job {self.job}, {end}"
 
 
 def find(environ: Mapping[str, str]) -> Allocation | None:
@@ -54,13 +55,15 @@ def find(environ: Mapping[str, str]) -> Allocation | None:
 
 
 def _slurm_end(environ: Mapping[str, str], job: str) -> float:
-    if end := _number(environ.get("SLURM_JOB_END_TIME")):
+    if end := _number(environ.get("SLURM_JOB_END_TIME")):  # since 23.02
         return end
-    array = environ.get("SLURM_ARRAY_JOB_ID")  # one member of an array has its number: asked by that, all would answer
-    name = f"{array}_{environ.get('SLURM_ARRAY_TASK_ID')}" if array else job
-    left = _ask(("squeue", "-h", "-j", name, "-o", "%L"))
-    seconds = _clock(left)
-    return time.time() + seconds if seconds else 0.0
+    # One member of an array has its number: asked for that, all answer. SLURM_ARRAY_TASK_ID does not tell which is
+    # ours: a job that a member submits inherits it (measured with 22.05).
+    for line in _ask(("squeue", "-h", "-j", job, "-o", "%A %L")).splitlines():
+        number, _, left = line.strip().partition(" ")
+        if number == job and (seconds := _clock(left)) is not None:
+            return time.time() + seconds
+    return 0.0
 
 
 def _lsf_end(job: str) -> float:
@@ -68,16 +71,16 @@ def _lsf_end(job: str) -> float:
     return time.time() + int(found[1]) * 3600 + int(found[2]) * 60 if found else 0.0
 
 
-def _clock(text: str) -> float:
-    """Seconds of `D-HH:MM:SS`, `HH:MM:SS` or `MM:SS`; 0 for anything else, such as UNLIMITED."""
+def _clock(text: str) -> float | None:
+    """Seconds of `D-HH:MM:SS`, `HH:MM:SS` or `MM:SS`; None for anything else, such as UNLIMITED."""
     found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", text.strip())
     if not found:
-        return 0.0
+        return None
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
-def _since_start(seconds: float) -> float:
+def _since_start(seconds: float | None) -> float:
     """So long after the session of this process began, which is when the scheduler started the job's shell."""
     if not seconds:
         return 0.0
@@ -100,7 +103,7 @@ def _listed(path: str) -> str | None:
 
 
 def _number(text: str | None) -> float:
-    return float(text) if text and text.isdigit() else 0.0
+    return float(text) if text and text.isdecimal() and len(text) < 12 else 0.0
 
 
 def _ask(argv: tuple[str, ...]) -> str:
