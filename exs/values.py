@@ -35,7 +35,7 @@ def jsonable(value: Any, what: str, depth: int = 0) -> Json:
         if callable(convert):
             return jsonable(convert(), what, depth + 1)
     raise InputError(
-        f"{what} is a {type(value).__name__}, which JSON cannot hold.", "Store a number, text, list or dict."
+        f"{what} is of type {type(value).__name__}, which JSON cannot hold.", "Store a number, text, list or dict."
     )
 
 

@@ -52,7 +52,7 @@ class Reader:
     `src_dir`: a directory such as `logs` or `output`, or such a file. `dst_dir`: where to keep what was read of a
     directory, else the user's cache directory; no file is shared or written beside the runs. Without `refresh` a
     directory is taken to be as it was when it was read last. `queue` (an `exs.Queue` or the URL of one) and
-    `experiment` (a name or several): jobs instead. Raises NotFound, InputError.
+    `experiment` (a name or several, or NAME/20-25): jobs instead. Raises NotFound, InputError.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Reader:
         if experiment is not None:
             self._store = _store_of(queue)
             names = [experiment] if isinstance(experiment, str) else list(experiment)
-            self._names = [self._store.experiment(name).name for name in names]
+            self._names = [name if "/" in name else self._store.experiment(name).name for name in names]
             return
         path = os.fspath(src_dir or "")
         if os.path.isfile(path):
@@ -89,7 +89,8 @@ class Reader:
         if self._archive is not None:
             return self._archive.experiment.jobs
         assert self._store is not None
-        return sum(self._store.experiment(name).jobs for name in self._names)
+        store = self._store
+        return sum(len(store.find(name)) if "/" in name else store.experiment(name).jobs for name in self._names)
 
     def __iter__(self) -> Iterator[Run]:
         return self.runs()
@@ -146,7 +147,7 @@ class Reader:
         asked = [(key, how) for key, how in map(split, keys) if how not in ("", "last")]
         parts = {how for _, how in asked}
         names = {key.removeprefix("metric.") for key, _ in asked}
-        for page in store.pages(name):
+        for page in [store.find(name)] if "/" in name else store.pages(name):
             told = [row.id for row in page if row.metrics] if parts else []
             if told:
                 _add_series(page, store.metrics(told, points=not parts <= SUMMARY.keys(), names=names))

@@ -19,7 +19,7 @@ _FORMS = ("table", "csv", "json", "parquet", "markdown")
 
 
 @click.command("results")
-@click.argument("names", nargs=-1, required=True, metavar="NAME|DIR|FILE ...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME|NAME/20-25|DIR|FILE ...")
 @click.option("-q", "--query", default="", metavar="QUERY", help='Only runs of which it is true: "loss.min < 0.3".')
 @click.option("--columns", metavar="KEY,...", help="These instead of status, parameters that differ, and results.")
 @click.option("--group-by", metavar="KEY,...", help="One row for the runs with the same values.")

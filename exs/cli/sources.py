@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 #: How files of `exs export` end.
 _ENDINGS = (".jsonl", ".jsonl.gz")
-
-
 #: NAME/17 and NAME/20-25, unless there is a file or directory of that name.
 _SELECTOR = re.compile(r"[^/.][^/]*/[0-9]+(-[0-9]+)?\Z")
 

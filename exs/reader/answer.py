@@ -224,8 +224,12 @@ def _groups(question: Question, runs: Iterable[Run]) -> Answer:
     columns: dict[str, None] = dict.fromkeys(question.columns)
     if question.best and not question.columns:
         columns[question.best] = None
+    lacking = set(question.group_by)
     for run in runs:
-        values = [None if (value := run.find(key)) is MISSING else value for key in question.group_by]
+        values = [run.find(key) for key in question.group_by]
+        if lacking:
+            lacking -= {key for key, value in zip(question.group_by, values, strict=True) if value is not MISSING}
+        values = [None if value is MISSING else value for value in values]
         identity = tuple(map(_identity, values))
         group = groups.get(identity)
         if group is None:
@@ -236,6 +240,8 @@ def _groups(question: Question, runs: Iterable[Run]) -> Answer:
             found = run.find(column)
             if found is not MISSING:
                 group.add(column, found)
+    for key in lacking if groups else ():
+        raise InputError(f"no run has {key!r}, by which they are grouped.", "exs results shows what there is.")
     return _grouped(question, list(groups.values()), list(columns))
 
 

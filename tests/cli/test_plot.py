@@ -176,6 +176,7 @@ def test_parts_of_metrics_and_seconds_are_values(exs: Exs, lab: Lab) -> None:
     assert numbers(plot)[""][0] == (0.001, (4 + 4 + 8 + 9) / 4, 4)
     assert "loss.max is the highest loss of a job." in plot["caption"]
     assert numbers(exs.json("plot", "nets", "-x", "lr", "-y", "seconds"))[""][2][2] == 2
+    assert numbers(exs.json("plot", "nets/0-1", "-x", "lr", "-y", "loss.max")) == {"": [(0.001, 4.0, 2)]}
     assert "loss is the last of a job." in exs.json("plot", "nets", "-x", "lr", "-y", "loss")["caption"]
 
 

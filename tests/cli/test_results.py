@@ -86,6 +86,22 @@ def test_groups_are_numbers_over_runs(four: Exs) -> None:
     assert [row["seed"] for row in best] == [1]
 
 
+def test_groups_by_what_no_run_has_are_refused(four: Exs) -> None:
+    err = four.both("results", "resnet", "--group-by", "lrr", code=2)[1]
+    assert err == "exs: no run has 'lrr', by which they are grouped.\n     exs results shows what there is.\n"
+    assert four("results", "resnet", "--group-by", "model").startswith("resnet  |  5 runs  |  1 group\n")
+    assert four("results", "resnet", "--group-by", "info.failure").startswith("resnet  |  5 runs  |  ")
+
+
+def test_some_jobs_of_an_experiment_are_asked(four: Exs) -> None:
+    assert names(four, "resnet/1-3") == ["resnet/1", "resnet/2", "resnet/3"]
+    assert names(four, "resnet/0", "resnet/2", "-q", "loss.mean > 0.6") == ["resnet/2"]
+    assert "has no job 9" in four.both("results", "resnet/9", code=2)[1]
+    (four.cwd / "resnet" / "1-3" / "Lr_7").mkdir(parents=True)
+    (four.cwd / "resnet" / "1-3" / "Lr_7" / "param.json").write_text('{"lr": 7}')
+    assert names(four, "resnet/1-3") == ["Lr_7"], "what is there is a path"
+
+
 def test_diff_lists_parameters_with_their_values(four: Exs) -> None:
     found = rows(four, "resnet", "--diff", "-q", "seed < 2")
     assert found == [

@@ -71,7 +71,7 @@ REFUSED: dict[tuple[str, ...], str] = {
     ("update", "alpa", "-p", "3"): r"alpa\.priority=3: no experiment or job 'alpa'\. Did you mean alpha\?$",
     ("queue", "-p", "a100"): r"no pool 'a100': .*\n     exs pool list shows them\.",
     ("pool", "show", "pull:hand"): r"no pool 'pull:hand': ",
-    ("results", "alpha/1"): r"no experiment 'alpha/1'\. Did you mean alpha\?",
+    ("results", "alpha/9"): r"experiment alpha has no job 9\.\n     exs list -t alpha shows them\.",
     ("list", "-t", "adir"): r"no experiment 'adir'; adir is a directory\.\n     exs results adir",
     ("list", "-t", "s.yaml"): r"s\.yaml holds no experiment\.",
     # ------------------------------------------------ jobs that are not there

@@ -231,7 +231,7 @@ def test_numpys_scalars_and_nan_are_stored(manual: Any) -> None:
 
 def test_a_result_that_json_cannot_hold_is_said_and_the_job_comes_back(manual: Any) -> None:
     manual.add_job({"x": 1})
-    with pytest.raises(InputError, match="result model is a object"), manual.next_job() as job:
+    with pytest.raises(InputError, match="result model is of type object"), manual.next_job() as job:
         job.results["model"] = object()
     job.results["model"] = "a path"
     job.put()

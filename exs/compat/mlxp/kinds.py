@@ -38,7 +38,7 @@ def check_json(value: Any, what: str, depth: int = 0) -> None:
         for at, item in enumerate(value):
             check_json(item, f"{what}[{at}]", depth + 1)
     else:
-        raise InputError(f"{what} is a {type(value).__name__}, which JSON cannot hold as it is.")
+        raise InputError(f"{what} is of type {type(value).__name__}, which JSON cannot hold as it is.")
 
 
 def _save_json(value: Any, path: str) -> None:
