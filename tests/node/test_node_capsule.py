@@ -121,7 +121,7 @@ def test_what_is_too_large_is_refused_before_anything_is_sent(fleet: Fleet) -> N
 def test_the_hook_of_the_capsule_runs_first(fleet: Fleet) -> None:
     root = fleet.home / "proj"
     root.mkdir()
-    (root / "startup-hook.sh").write_text("export GREETING='a  b'\necho hook\n")
+    (root / "startup-hook.sh").write_text("export GREETING='a  b'\nset -- other words\necho hook\n")
     (root / "sweep.yaml").write_text(
         "name: hook\ncommand: python3 -c 'import os, sys; print(os.environ[\"GREETING\"], sys.argv[1:])' {x}\n"
         "params: {x: [\"$HOME 'q'\"]}\n"
@@ -130,13 +130,18 @@ def test_the_hook_of_the_capsule_runs_first(fleet: Fleet) -> None:
     fleet.exs("push", "proj/sweep.yaml", "proj")
     (root / "startup-hook.sh").write_text("echo broken\nfalse\necho unreached\n")
     fleet.exs("push", "proj/bad.yaml", "proj")
+    (root / "startup-hook.sh").write_text("exit 0\n")
+    fleet.exs("push", "proj/bad.yaml", "proj", "--name", "early")
     fleet.node("n1")
     (row,) = fleet.wait_all("hook")
     assert row.state is S.DONE
     assert fleet.exs("logs", "hook/0") == "hook\na  b [\"$HOME 'q'\"]\n"
     (row,) = fleet.wait_all("bad")
     assert (row.state, row.exit_code) == (S.CRASHED, 1)
-    assert fleet.exs("logs", "bad/0") == "broken\n"
+    said = "startup-hook.sh: error: it ended with exit code 1, and the command was not run"
+    assert fleet.exs("logs", "bad/0") == f"broken\n{said}\n" and said in fleet.exs("show", "bad/0")
+    (row,) = fleet.wait_all("early")
+    assert (row.state, row.exit_code) == (S.CRASHED, 1), "what has not run is not done"
 
 
 def test_a_slot_that_is_killed_leaves_no_copy(fleet: Fleet) -> None:

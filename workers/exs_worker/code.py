@@ -15,8 +15,20 @@ from exs_worker.pythons import python_environment
 
 #: Determined's: a script in the root of the context that is sourced before the command, so that it can set variables.
 HOOK = "startup-hook.sh"
-#: Ends with the exit code of what failed in the hook; the command's own words stand behind it, untouched.
-_HOOKED = ("bash", "-c", f'set -e; . ./{HOOK}; set +e; exec "$@"', HOOK)
+#: Ends with the exit code of what failed in the hook, and says so; never with success, for nothing has run then. The
+#: command's own words stand behind it, untouched, also by a hook that says `set --`.
+_HOOKED = (
+    "bash",
+    "-c",
+    """exs_words=("$@")
+trap 'exs_code=$?
+  echo "$0: error: it ended with exit code $exs_code, and the command was not run" >&2
+  exit $((exs_code ? exs_code : 1))' EXIT
+set -e; . "./$0"; set +e
+trap - EXIT
+exec "${exs_words[@]}\"""",
+    HOOK,
+)
 
 
 @contextmanager
