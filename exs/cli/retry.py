@@ -24,6 +24,7 @@ _DEFAULT = Statuses(frozenset({JobState.CRASHED, JobState.CANCELED}))
 def command(selectors: tuple[str, ...], states: Statuses, force: bool, form: str | None) -> None:
     """Queue jobs again: those that crashed or were canceled, unless --status says otherwise.
 
+    Each runs with the code that it was pushed with; exs push --if-code-changed runs it with that of today.
     `--status lost` names those that were given up because their slots died with them.
     """
     store = open_store()

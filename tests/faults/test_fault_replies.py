@@ -157,6 +157,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "job": (nothing, lambda store, scene: store.job(scene.ids[0])),
     "jobs": (nothing, lambda store, scene: store.jobs("e")),
     "kinds": (nothing, lambda store, scene: list(store.wrong_kinds())),
+    "lasting": (nothing, lambda store, scene: store._call("lasting", "e")),
     "metrics": (nothing, lambda store, scene: store.metrics(scene.ids)),
     "mend": (astray, lambda store, scene: mend(store)),
     "mend_marked": (astray, lambda store, scene: store.mend("e")),

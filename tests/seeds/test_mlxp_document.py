@@ -173,6 +173,12 @@ def test_where_the_code_travels_the_runs_stay(queued: Project, exs: Exs, store: 
     assert [job.state for job in store.jobs("far")] == [JobState.DONE] * 2
     runs = sorted(queued.root.glob("output/*/logs/1/metrics/train.json"))
     assert [len(path.read_text().splitlines()) for path in runs] == [4, 4], "the second attempt went on with the first"
+    same = ("--push", "--name", "far", "seed=1,2", "--if-code-changed")
+    assert "=2 done" in queued(*same) and "again" not in queued(*same)
+    queued.script(FLAKY + "# better\n")
+    assert "^2 run again" in queued(*same)
+    del queued.env["EXS_CAPSULE"]
+    assert "this push sends none" in queued.both(*same, code=2)[1]
 
 
 FLAKY = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 _WORDS = """
 key=value        another value for a key of the configuration: optimizer.lr=0.1
@@ -23,12 +23,13 @@ mlxp.logger.forced_log_id=N        go on with run N
 class Push:
     """How the points go to the queue."""
 
-    name: str | None
-    pool: str | None
-    priority: int | None
-    force: bool
-    into: bool
-    no_context: bool
+    name: str | None = None
+    pool: str | None = None
+    priority: int | None = None
+    force: bool = False
+    if_code_changed: bool = False
+    into: bool = False
+    no_context: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,16 @@ def parse(given: Sequence[str], script: str) -> Arguments:
     queue.add_argument("--pool", help="only workers of this pool run it")
     queue.add_argument("--priority", type=int, help="1 to 99, lower runs first")
     queue.add_argument("--force", action="store_true", help="run again what succeeded")
+    queue.add_argument(
+        "--if-code-changed", action="store_true", help="run again what succeeded or crashed with other code"
+    )
     queue.add_argument("--into", action="store_true", help="add to an experiment of another script or user")
     queue.add_argument("--no-context", action="store_true", help="send no code: the jobs run what is on the nodes")
     given = list(given)
     end = given.index("--") if "--" in given else len(given)  # argparse takes options behind it, too
     found = parser.parse_intermixed_args(given[:end])
-    push = Push(found.name, found.pool, found.priority, found.force, found.into, found.no_context)
-    if not found.push and push != Push(None, None, None, False, False, False):
-        parser.error("--name, --pool, --priority, --force, --into and --no-context belong to --push")
+    push = Push(**{field.name: getattr(found, field.name) for field in fields(Push)})
+    if not found.push and push != Push():
+        *names, last = (f"--{field.name.replace('_', '-')}" for field in fields(Push))
+        parser.error(f"{', '.join(names)} and {last} belong to --push")
     return Arguments((*found.words, *given[end + 1 :]), found.cfg is not None, push if found.push else None)

@@ -27,6 +27,11 @@ def push(words: Sequence[str], how: Push, settings: Settings) -> None:
     queue = connect()
     wish = Wish(without=how.no_context)
     travels = wanted(wish, queue.store.url, queue.settings)
+    if how.if_code_changed and not travels:
+        raise InputError(
+            "--if-code-changed compares the code that is sent, and this push sends none.",
+            "EXS_CAPSULE=always sends it wherever the queue is; --force runs again all that succeeded.",
+        )
     python = "python3" if travels else sys.executable
     sweep = from_words([python, *program(), *words], Options(name=how.name), settings.limits, Path.cwd())
     if travels:
@@ -34,7 +39,14 @@ def push(words: Sequence[str], how: Push, settings: Settings) -> None:
 
         sweep, sent = send(queue.store, sweep, wish, queue.settings)
         print(f"exs: {sent.summary}", file=sys.stderr)
-    experiment = queue.push(sweep, pool=how.pool, priority=how.priority, force=how.force, into=how.into)
+    experiment = queue.push(
+        sweep,
+        pool=how.pool,
+        priority=how.priority,
+        into=how.into,
+        force=how.force,
+        if_code_changed=how.if_code_changed,
+    )
     assert experiment.pushed is not None
     print(summary("pushed", experiment.pushed, screen_of(sys.stdout, os.environ)))
 
