@@ -67,7 +67,7 @@ def packed(sweep: Sweep, wish: Wish, settings: Settings) -> tuple[Scan, Capsule]
     root, limits = directory_of(sweep, wish.context), settings.limits
     output = sweep.spec.output
     apart = {os.path.join(base, output) for base in (root, sweep.spec.cwd)}
-    includes = [*wish.includes, *_loose_files(sweep, root)]
+    includes = [*wish.includes, *loose_files(sweep, root)]
     found = scan(root, includes, apart, most_bytes=limits.capsule_bytes, most_files=limits.capsule_files)
     return found, pack(found, _record(root, includes), _place(sweep.source, found))
 
@@ -84,7 +84,7 @@ def _place(file: str, found: Scan) -> str:
     return next((entry.path for entry in same if os.path.realpath(entry.real) == real), "")
 
 
-def _loose_files(sweep: Sweep, root: str) -> list[str]:
+def loose_files(sweep: Sweep, root: str) -> list[str]:
     """The sweep's own `files` that would not be at the top of the capsule, where experiment-scheduler puts them."""
     paths = [os.path.join(sweep.spec.cwd, name) for name in sweep.files]
     return [path for path in dict.fromkeys(paths) if not os.path.lexists(os.path.join(root, os.path.basename(path)))]

@@ -74,7 +74,7 @@ def travels(store: Store, sweep: Sweep, code: CodeRequest) -> bool:
     """
     from exs.api.code import directory_of
 
-    if not wanted(code.wish, store.url, settings()):
+    if not wanted(code.wish, store.url, settings()) and not needs_copy(sweep, code.wish):
         if code.if_changed:
             raise InputError(
                 "--if-code-changed compares the code that is sent, and this push sends none: "
@@ -91,6 +91,16 @@ def travels(store: Store, sweep: Sweep, code: CodeRequest) -> bool:
             note(f"no code is sent: {error.message} {error.hint}")
             return False
     return True
+
+
+def needs_copy(sweep: Sweep, wish: Wish) -> bool:
+    """Whether the jobs of a sweep find all of its `files` beside each other only in a copy, as experiment-scheduler
+    made one; `capsule = never` and --no-context say that there is to be none."""
+    if not sweep.files or wish.without or settings().capsule != "auto":
+        return False
+    from exs.api.code import loose_files
+
+    return bool(loose_files(sweep, sweep.spec.cwd))
 
 
 def send_code(store: Store, sweep: Sweep, wish: Wish) -> Sweep:

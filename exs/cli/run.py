@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from exs.api.context import Wish
 from exs.api.environment import with_environment
 from exs.cli import session
+from exs.cli.code import needs_copy, send_code
 from exs.cli.pushing import push
 from exs.cli.sweep_options import Request, SweepCommand, read_sweep, sweep_options
 from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK, InputError
@@ -88,11 +90,14 @@ def command(
         from exs.cli.localtest import run_test
         from exs.sweep.units import duration
 
-        context.exit(run_test(sweep, plans[0], duration(test_time, "--test-time")))
+        wish = Wish() if needs_copy(sweep, Wish()) else None
+        context.exit(run_test(sweep, plans[0], duration(test_time, "--test-time"), wish))
     needs = dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT))
     here.check(plans, needs, sweep.pool, session.host())
     store = session.open_store()
     serve.refuse_unsafe_redis(store, insecure)
+    if needs_copy(sweep, Wish()):
+        sweep = send_code(store, sweep, Wish())
     form = "json" if as_json else None
     name = _push(store, sweep, request, into, plans, form)
     _keep_copy(sweep, request)

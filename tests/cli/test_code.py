@@ -161,3 +161,10 @@ def test_files_of_experiment_scheduler_stand_at_the_top(exs: Exs, project: Path,
     exs("checkout", "es/0", "es")
     assert (exs.cwd / "es" / "table.csv").read_text() == "1\n"
     assert redis.Redis.from_url(queue_url).scard("rq:queues") == 1
+    assert "passed" in exs("run", "--local", "--test", "--cpus", "1", "es.yaml", cwd=project)
+    _, said = exs.both("push", "es.yaml", "--name", "here", cwd=project)
+    assert "code: " in said, "only a copy has them beside each other"
+    _, said = exs.both("push", "es.yaml", "--name", "nowhere", "--no-context", cwd=project)
+    assert "code: " not in said
+    exs("run", "--cpus", "1", "es.yaml", "--name", "ran", cwd=project)
+    assert exs("logs", "ran/0") == "1\n"
