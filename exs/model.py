@@ -118,6 +118,11 @@ FORCED = Again(of=SUCCEEDED)
 IF_CODE_CHANGED = Again(older=SUCCEEDED | {_S.CRASHED})
 
 
+def gpu_memory(count: int) -> str:
+    """Bytes of GPU memory for people: `24 GiB`, `10.8 GiB`. The GiB of NVML, so that a card is named as it is sold."""
+    return f"{count / 2**30:.1f}".removesuffix(".0") + " GiB"
+
+
 @dataclass(frozen=True)
 class Resources:
     """What one job needs: a slot, or k slots of one node that have a GPU each.

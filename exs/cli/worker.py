@@ -28,9 +28,9 @@ _DELIVERY = 30.0
 @click.option(
     "--pool", "pools", multiple=True, metavar="P", help="Take jobs of this pool; repeatable. [default: default]"
 )
-@click.option("--only", default="", metavar="NAME", help="Take jobs of this experiment alone.")
+@click.option("--only", metavar="NAME", help="Take jobs of this experiment alone.")
 @click.option("--workdir", default="", metavar="DIR", help="Run every job in DIR instead of where it was pushed from.")
-@click.option("--node", default="", metavar="NAME", help="Name of this machine in lists. [default: its host name]")
+@click.option("--node", metavar="NAME", help="Name of this machine in lists. [default: its host name]")
 @click.option(
     "--allow-module",
     "modules",
@@ -52,9 +52,9 @@ def command(
     per_gpu: int,
     cpus: int | None,
     pools: tuple[str, ...],
-    only: str,
+    only: str | None,
     workdir: str,
-    node: str,
+    node: str | None,
     modules: tuple[str, ...],
     share_gpus: bool,
     until: str,
@@ -78,6 +78,7 @@ def command(
 
     allocation = find(os.environ)
     terms = _terms(until, grace, idle_exit, max_jobs)
+    _check_names(node, pools, only, modules)
     from exs.store.store import open_store
     from exs_worker import serve
     from exs_worker.devices import discover
@@ -95,17 +96,36 @@ def command(
         session.note(f"inside {allocation}")
         terms = _within(terms, allocation, settings.timing.grace)
     serve.refuse_unsafe_redis(open_store(settings.redis_url, settings), insecure)
+    if node is not None:
+        settings = replace(settings, node=node)
     allowed = ",".join(filter(None, (settings.allow_modules, *modules)))
     os.environ["EXS_ALLOW_MODULES"] = allowed  # of the slots, and so of their jobs
-    if node:
-        settings = replace(settings, node=session.check_node(node, "--node"))
-    for pool in pools:
-        session.check_pool(pool, "--pool")
     context.exit(
         serve.serve(
-            settings, plans, pools or (DEFAULT_POOL,), only=only, workdir=workdir, share_gpus=share_gpus, terms=terms
+            settings,
+            plans,
+            pools or (DEFAULT_POOL,),
+            only=only or "",
+            workdir=workdir,
+            share_gpus=share_gpus,
+            terms=terms,
         )
     )
+
+
+def _check_names(node: str | None, pools: tuple[str, ...], only: str | None, modules: tuple[str, ...]) -> None:
+    """Raise InputError for a name that nothing can have: the worker would wait for ever."""
+    if node is not None:
+        session.check_node(node, "--node")
+    for pool in pools:
+        session.check_pool(pool, "--pool")
+    if only is not None:
+        from exs.sweep.context import check_name
+
+        check_name(only, "--only", session.settings().limits)
+    for module in modules:
+        if not all(part.isidentifier() for part in module.removesuffix(".*").split(".")):
+            raise InputError(f"--allow-module {module!r} is no module of Python.", "Write pkg.module, or pkg.*")
 
 
 def _visible(allocation: Allocation | None) -> str | None:
@@ -141,7 +161,13 @@ def _terms(until: str, grace: str | None, idle_exit: str | None, max_jobs: int |
 
 @command.command()
 @click.option("--now", is_flag=True, help="Hand running jobs back to the queue instead of finishing them.")
-@click.option("--timeout", default=86400.0, metavar="SECONDS", help="Wait at most this long. [default: a day]")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=86400.0,
+    metavar="SECONDS",
+    help="Wait at most this long. [default: a day]",
+)
 def stop(now: bool, timeout: float) -> None:
     """Stop every worker of this user on this machine: jobs in hand are finished, or handed back with --now."""
     from exs_worker import serve

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from exs.model import Resources
+from exs.model import Resources, gpu_memory
 from exs.rows import SlotRow
 
 _ALTERNATIVE = re.compile(
@@ -74,7 +74,7 @@ def lack(one: Resources, slot: SlotRow, home: str, experiment: str = "") -> str:
         return f"GPU {' or '.join(one.indices)} only"
     # A slot that was listed by its first claim does not tell its memory.
     if one.gpu_memory and slot.memory < one.gpu_memory and (slot.memory or not devices):
-        return f"needs {_size(one.gpu_memory)}, has {_size(slot.memory) if devices else 'no GPU'}"
+        return f"needs {gpu_memory(one.gpu_memory)}, has {gpu_memory(slot.memory) if devices else 'no GPU'}"
     return ""
 
 
@@ -102,10 +102,6 @@ def _too_few(one: Resources, slot: SlotRow, home: str, experiment: str, mates: S
     around = _parts([mate for mate in (slot, *mates) if mate.node == slot.node]).values() if have == 1 else ()
     most = max(map(len, around), default=0)
     return f"needs {one.gpus} GPUs, its node has {most}" if most > 1 else f"needs {one.gpus} GPUs, has {have}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f}".removesuffix(".0") + "GiB"
 
 
 def _alone(one: Resources, slot: SlotRow) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from exs.model import FINAL, HELD, JobState, Json, Spec
+from exs.model import FINAL, HELD, JobState, Json, Spec, gpu_memory
 from exs.rows import ExperimentRow, JobRow, Metric, PastAttempt, RunFiles
 from exs.view import records
 from exs.view.columns import assignments
@@ -92,8 +92,8 @@ class JobPage:
         lost = f", {row.lost} of them lost with their slot" if row.lost else ""
         yield "attempts", f"{row.attempts}{lost}" if row.attempts > 1 or row.lost else ""
         yield "not on", safe(", ".join(row.excluded))
-        yield "needs", f"a GPU with more than {row.least_memory / 2**30:.4g} GiB" if row.least_memory else ""
-        yield "memory", f"{row.max_rss / 2**20:.0f} MiB at most" if row.max_rss else ""
+        yield "needs", f"a GPU with more than {gpu_memory(row.least_memory)}" if row.least_memory else ""
+        yield "memory", f"{size(row.max_rss)} at most" if row.max_rss else ""
         yield "gpu memory", f"{size(row.gpu_peak)} at most" if row.gpu_peak else ""
         yield "gpu load", _load(row)
         directory = safe(without_secrets(row.directory, row.params))
@@ -146,7 +146,13 @@ class ExperimentPage:
             if text:
                 yield f"  {label:<10}  {text}"
         name = safe(row.name)
-        next_ = [f"exs list -t {name}"] + ([f"exs wait {name}"] if active(row) else [])
+        next_ = [f"exs list -t {name}"]
+        if row.paused:
+            next_.append(f"exs activate {name}")
+        elif row.kind == "pull":
+            next_.append(f"exs pull {name} -- COMMAND %h")
+        elif active(row):
+            next_.append(f"exs wait {name}")
         if row.counts.get(JobState.CRASHED, 0):
             next_.append(f"exs retry {name}")
         yield screen.paint("next: " + " · ".join(next_), "dim")

@@ -1,11 +1,11 @@
-"""What jobs need and what slots have, in words: `2 GPUs of 24GiB in pool a100`, `4 slots with 1 GPU of 11GiB`."""
+"""What jobs need and what slots have, in words: `2 GPUs of 24 GiB in pool a100`, `4 slots with 1 GPU of 11 GiB`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from exs.model import Resources
+from exs.model import Resources, gpu_memory
 from exs.rows import SlotRow
 from exs.view.text import safe
 
@@ -27,15 +27,10 @@ def had(slots: Sequence[SlotRow]) -> str:
     return ", ".join(words) or "no slots"
 
 
-def size(count: int) -> str:
-    """Bytes of GPU memory: `24GiB`, `10.8GiB`."""
-    return f"{count / 2**30:.1f}".removesuffix(".0") + "GiB"
-
-
 def _one(one: Resources) -> str:
     words = {None: "any slot", 0: "a slot without a GPU", 1: "1 GPU"}.get(one.gpus, f"{one.gpus} GPUs")
     if one.gpu_memory:
-        words = f"{'a GPU' if one.gpus is None else words} of {size(one.gpu_memory)}"
+        words = f"{'a GPU' if one.gpus is None else words} of {gpu_memory(one.gpu_memory)}"
     if one.indices:
         words += f" with index {' or '.join(map(safe, one.indices))}"
     if one.pool:
@@ -51,7 +46,7 @@ def _kind(slot: SlotRow) -> str:
     gpus = len([gpu for gpu in slot.gpus.split(",") if gpu])
     words = "without a GPU" if not gpus else f"with {gpus} GPU" + ("s" if gpus > 1 else "")
     if gpus and slot.memory:
-        words += f" of {size(slot.memory)}"
+        words += f" of {gpu_memory(slot.memory)}"
     if slot.pools != ("default",):
         words += f" in pool {safe(','.join(slot.pools))}"
     return f"{words} for {safe(slot.only)} alone" if slot.only else words

@@ -166,7 +166,7 @@ def _who(alike: Sequence[Verdict]) -> str:
 
 
 def _verdict(verdict: Verdict, why: Why) -> str:
-    """`busy until ~14:20 (bert/3)`, `needs 24GiB, has 11GiB`, `drained by ann 5m ago: dust`."""
+    """`busy until ~14:20 (bert/3)`, `needs 24 GiB, has 11 GiB`, `drained by ann 5m ago: dust`."""
     slot, now = verdict.slot, why.now
     job = f" ({safe(slot.experiment)}/{slot.index})" if slot.experiment and slot.index >= 0 else ""
     leaves = f", leaves {clock_of_day(slot.until, now)}" if slot.until else ""

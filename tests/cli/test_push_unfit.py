@@ -36,13 +36,13 @@ def test_what_no_slot_could_ever_run_is_said_with_what_there_is(big: Exs, lab: L
     out, err = big.both("push", "big.yaml")
     assert "pushed big: +2 new" in out
     assert (
-        "no slot that is there could ever run 2 jobs of big: it needs 2 GPUs of 20GiB; "
-        "here: 2 slots with 1 GPU of 11GiB, 1 slot without a GPU." in err
+        "no slot that is there could ever run 2 jobs of big: it needs 2 GPUs of 20 GiB; "
+        "here: 2 slots with 1 GPU of 11 GiB, 1 slot without a GPU." in err
     )
     assert "exs why big" in err
     why = big("why", "big")
-    assert "no slot that is there could ever run it" in why and "needs 20GiB, has 11GiB" in why
-    assert "needs       2 GPUs of 20GiB" in why
+    assert "no slot that is there could ever run it" in why and "needs 20 GiB, has 11 GiB" in why
+    assert "needs       2 GPUs of 20 GiB" in why
     assert "could ever run" not in big.both("push", "big.yaml")[1]  # nothing new
 
 
@@ -66,7 +66,7 @@ def test_without_any_worker_strict_says_no_workers(big: Exs, lab: Lab) -> None:
 def test_a_pool_that_nobody_serves_is_nobody_s_fault_but_said(big: Exs, lab: Lab) -> None:
     there(lab, "gpu03", ("0", "1"), 24)
     _, err = big.both("push", "big.yaml", "--pool", "a100", "--strict", code=4)
-    assert "it needs 2 GPUs of 20GiB in pool a100; here: 1 slot with 2 GPUs of 24GiB" in err
+    assert "it needs 2 GPUs of 20 GiB in pool a100; here: 1 slot with 2 GPUs of 24 GiB" in err
 
 
 def test_what_is_drained_could_run_it_all_the_same(big: Exs, lab: Lab) -> None:

@@ -85,6 +85,11 @@ REFUSED: dict[tuple[str, ...], str] = {
     # ------------------------------------------------ what does not go together
     ("logs", "alpha/0", "--raw", "--json"): r"--raw writes the bytes of the job, --json a document: give one of them\.",
     ("update", "alpha", "--behind-of", "hand"): r"hand is a pull experiment, which stands in the queue of no pool\.",
+    ("worker", "--cpus", "1", "--per-gpu", "2"): r"--per-gpu divides the GPUs of --gpus, and --cpus has none\.$",
+    ("worker", "--cpus", "1", "--node", ""): r"--node: '' cannot name a machine\.$",
+    ("worker", "--cpus", "1", "--only", "a b"): r"--only: 'a b' cannot name an experiment\.$",
+    ("worker", "--cpus", "1", "--allow-module", "a b"): r"--allow-module 'a b' is no module of Python\.$",
+    ("worker", "stop", "--timeout", "-1"): r"-1\.0 is not in the range x>=0\.$",
     ("experiment", "create", "s.yaml", "--config", "foo"): r"--config 'foo': is not of the form key=value\.",
     ("server", "start", "--listen", "nowhere.invalid"): r"--listen nowhere\.invalid:6379: no such host: [^(]*\.$",
     ("add", "list", "manual"): r"'list' is a command of exs .*\n     Choose another name\.",
@@ -136,3 +141,10 @@ def test_a_file_of_export_is_read_by_any_name(lived_in: Exs) -> None:
     lived_in("export", "alpha", "night")
     assert lived_in("list", "night", "-q") == lived_in("list", "alpha", "-q") != ""
     assert lived_in.json("results", "night") == lived_in.json("results", "alpha") != []
+
+
+def test_what_comes_next_is_what_can_be_done(lived_in: Exs) -> None:
+    assert lived_in("show", "hand").endswith("next: exs list -t hand · exs pull hand -- COMMAND %h\n")
+    lived_in("pause", "hand")
+    assert lived_in("show", "hand").endswith("next: exs list -t hand · exs activate hand\n")
+    lived_in("activate", "hand")

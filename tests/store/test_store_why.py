@@ -131,8 +131,8 @@ def test_the_verdict_of_every_slot(lab: Lab) -> None:
     why = lab.store.why("e/2")
     assert said(why) == {
         "gpu01:gpu0": ("busy", ""),
-        "small:gpu0": ("unfit", "needs 20GiB, has 11GiB"),
-        "cpus:cpu0": ("unfit", "needs 20GiB, has no GPU"),
+        "small:gpu0": ("unfit", "needs 20 GiB, has 11 GiB"),
+        "cpus:cpu0": ("unfit", "needs 20 GiB, has no GPU"),
         "bad:gpu0": ("unfit", "its node is excluded"),
         "far:gpu0": ("unfit", "other pool (a100,t4)"),
         "mine:gpu0": ("unfit", "takes jobs of mine only"),

@@ -128,6 +128,12 @@ def test_an_exit_code_goes_before_its_class() -> None:
     assert judged(timeout, spec, {}).after == ""
 
 
+def test_the_rule_that_pauses_a_sweep_is_named_once() -> None:
+    """The sweep says by which rule and job it is paused, so that the job's own words need not."""
+    found = judged(FAILED, policies(error=["pause", None]), {})
+    assert (found.after, found.kind, found.detail) == ("pause", "error", "exit code 3")
+
+
 def test_a_log_policy_that_cancels_retries_is_final() -> None:
     spec = policies({"name": "OOM", "pattern": "x", "action": "cancel_retries"}, error=["retry", 5])
     found = judged(FAILED, spec, {0: "CUDA out of memory" + "!" * 200})

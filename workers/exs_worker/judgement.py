@@ -52,7 +52,8 @@ def judged(outcome: Outcome, spec: Spec, hits: Mapping[int, str], ids: Sequence[
     )
 
 
-_WORDS = {After.FAIL.value: "not retried", After.REQUEUE.value: "runs elsewhere", After.PAUSE.value: "pauses its sweep"}
+#: What becomes of the job. That its sweep is paused, and by which rule, stands with the sweep.
+_WORDS = {After.FAIL.value: "not retried", After.REQUEUE.value: "runs elsewhere"}
 
 
 def _rule(spec: Spec, outcome: Outcome) -> tuple[str, Sequence[Json] | None]:

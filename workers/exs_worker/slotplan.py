@@ -54,6 +54,8 @@ def plan_slots(
             raise InputError(f"{option} {number} is not possible.", f"Give a number from 1 to {most}.")
     if per_gpu > 1 and slots:
         raise InputError("--per-gpu divides the GPUs of --gpus, not the sets of --slot.", "Leave one of them out.")
+    if per_gpu > 1 and gpus is None and cpus is not None:
+        raise InputError("--per-gpu divides the GPUs of --gpus, and --cpus has none.", "Add --gpus, or leave it out.")
     machine = _Machine(discovery, visible)
     if gpus is None and cpus is None and not slots:
         gpus, cpus = ("all", None) if machine.all(strict=False) else (None, 1)
