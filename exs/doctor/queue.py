@@ -47,6 +47,7 @@ def checks(store: Store) -> Iterator[Finding]:
     yield from unused(store)
     yield from late(store, health, timing)
     yield from waiting(experiments, health, slots, timing)
+    yield from ending(store, experiments, slots)
 
 
 def _found(severity: Severity, what: str, do: str = "") -> Finding:
@@ -239,6 +240,15 @@ def waiting(
             why, do = _hindrance(row, needs, live)
             if why:
                 yield _found(Severity.WARNING, f"{_many(count, 'job')} of {row.name} wait in vain: {why}.", do)
+
+
+def ending(store: Store, experiments: Sequence[ExperimentRow], slots: Sequence[SlotRow]) -> Iterator[Finding]:
+    """Are there queued jobs that every slot leaves to others, because it ends before they would be done?"""
+    store.waits(slots, experiments).note(experiments)
+    for row in experiments:
+        if "ending" in row.why.split(", "):
+            what = f"jobs of {row.name} wait for a slot that has more time: those that could run them end before."
+            yield _found(Severity.NOTE, what, f"exs why {row.name}\nexs worker   # one without an end")
 
 
 def _hindrance(row: ExperimentRow, needs: Resources, live: Sequence[SlotRow]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -49,6 +50,26 @@ def test_jobs_and_nobody_to_run_them(well: Exs, ward: Lab) -> None:
     assert (severity, what) == ("warning", "3 jobs wait, and no worker is running.")
     assert do[0].startswith("exs worker ")
     assert doctor(well, "-q", code=1) == "warning: 3 jobs wait, and no worker is running.\n"
+
+
+def test_jobs_that_no_slot_has_the_time_for(well: Exs, ward: Lab) -> None:
+    until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() + 600))
+    words = ("worker", "--cpus", "1", "--until", until, "--grace", "5s")
+    agent = well.start(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(ward.store.workers, "the slot")
+        spec = Spec(commands={"train": {"argv": [["true"]]}}, cwd=str(ward.cwd), timeout=4 * 3600.0)
+        job = NewJob({}, "i", "0" * 16, resources=Resources())
+        ward.store.push("long", spec, [job], Origin("ann", "laptop", "long.yaml"))
+        push(ward, "fits")
+        wait_for(lambda: ward.store.counts("fits")[JobState.DONE] == 2, "the jobs that fit")
+        said = [one for one in findings(well, 0, "queue") if one[0] == "note"]
+        ((_, what, lines),) = said
+        assert what == "jobs of long wait for a slot that has more time: those that could run them end before."
+        assert lines[0].startswith("exs why long") and lines[1].startswith("exs worker")
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        agent.wait(30)
 
 
 @pytest.mark.parametrize(
