@@ -31,7 +31,7 @@ class PastAttempt:
     gpu_load_max: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # as JobRow
 class Metric:
     """What is kept of one metric of one job. Points are (step, value) in the order in which they came.
 

@@ -11,10 +11,10 @@ from exs.reader import archivefile
 from exs.reader.answer import Selection
 from exs.reader.frame import DataFrame, pandas
 from exs.reader.index import Found, index
-from exs.reader.queued import SUMMARY, JobRun
+from exs.reader.queued import SUMMARY, JobRun, attributes
 from exs.reader.reducers import split
 from exs.reader.run import ARTIFACT, METRIC, Run
-from exs.rows import JobRow, Metric
+from exs.rows import Metric
 
 if TYPE_CHECKING:
     from exs.api.queue import Queue
@@ -102,10 +102,11 @@ class Reader:
     def __getitem__(self, at: int | slice | str) -> Any:
         return DataFrame(self.runs())[at]
 
-    def runs(self, keys: Sequence[str] = ()) -> Iterator[Run]:
+    def runs(self, keys: Sequence[str] = (), whole: bool = True) -> Iterator[Run]:
         """The runs one after the other; none is kept here. `keys` are those that will be looked at.
 
-        Of metrics among them like `loss.min`, what the queue has is asked for many jobs at once.
+        Of metrics among them like `loss.min`, what the queue has is asked for many jobs at once. Without `whole` only
+        parameters, results, last values of metrics and `keys` are asked for; the rest is then as if it were not there.
         """
         if self._found is not None:
             yield from self._found.runs
@@ -113,7 +114,7 @@ class Reader:
             yield from map(JobRun, self._archive.jobs())
         else:
             for name in self._names:
-                yield from self._jobs(name, keys)
+                yield from self._jobs(name, keys, whole)
 
     def filter(self, query_string: str = "", result_format: str = "datadict") -> Any:
         """The runs of which a query is true (see `exs.reader.query`): a DataFrame, or with "pandas" one of pandas,
@@ -141,27 +142,27 @@ class Reader:
         """The columns that a query can name: all but artifacts."""
         return Fields({key: kind for key, kind in self.fields.items() if kind != ARTIFACT})
 
-    def _jobs(self, name: str, keys: Sequence[str]) -> Iterator[Run]:
+    def _jobs(self, name: str, keys: Sequence[str], whole: bool) -> Iterator[Run]:
+        from exs.store.jobrows import Part
+
         store = self._store
         assert store is not None
-        asked = [(key, how) for key, how in map(split, keys) if how not in ("", "last")]
-        parts = {how for _, how in asked}
-        names = {key.removeprefix("metric.") for key, _ in asked}
-        for page in [store.find(name)] if "/" in name else store.pages(name):
-            told = [row.id for row in page if row.metrics] if parts else []
-            if told:
-                _add_series(page, store.metrics(told, points=not parts <= SUMMARY.keys(), names=names))
+        asked = [(key.removeprefix("metric."), how) for key, how in map(split, keys) if how not in ("", "last")]
+        names = list(dict.fromkeys(key for key, _ in asked))
+        points = not {how for _, how in asked} <= SUMMARY.keys()
+        some = "/" in name
+        part = Part(None if whole else attributes(keys), () if points else names)
+        for page in [store.find(name)] if some else store.pages(name, part):
+            if points or (some and names):
+                found = store.metrics([row.id for row in page if row.metrics], points=points, names=names)
+                for row in page:
+                    row.series = found.get(row.id, {})
             for row in page:
                 yield JobRun(row, self._metrics)
 
     def _metrics(self, job: str) -> Mapping[str, Metric]:
         assert self._store is not None
         return self._store.metrics([job]).get(job, {})
-
-
-def _add_series(page: Sequence[JobRow], found: Mapping[str, Mapping[str, Metric]]) -> None:
-    for row in page:
-        row.series = found.get(row.id, {})
 
 
 def _store_of(queue: Queue | str | None) -> Store:

@@ -82,7 +82,7 @@ def command(
         raise click.UsageError("--diff shows parameters: it goes with --query only.")
     keys = question.keys()  # says what is wrong with the query before anything is looked at
     reader = reader_of(names)
-    runs: Iterable[Run] = reader.runs(keys)
+    runs: Iterable[Run] = reader.runs(keys, whole=examiner is not None)
     if examiner:
         from exs.cli.examining import examined
 

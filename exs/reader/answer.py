@@ -18,6 +18,8 @@ from exs.reader.reducers import REDUCERS
 from exs.reader.run import IMPLIED, Run, full_name
 from exs.reader.told_apart import ToldApart
 
+#: Of a run, where no columns were chosen.
+_STATUS = "info.status"
 _PREFIXES = ("config.", "info.", "param.", "hyperparameter.")
 
 
@@ -34,9 +36,10 @@ class Question:
     top: int | None = None
 
     def keys(self) -> list[str]:
-        """All keys in it: which of them are metrics decides what has to be read."""
+        """All keys in it: nothing else is looked at but parameters, results and last values of metrics."""
         asked = [key for key, _ in parse(self.query).asks()]
-        return [*asked, *self.columns, *self.group_by, *([self.best] if self.best else [])]
+        shown = self.columns if self.columns or self.grouped else [_STATUS]
+        return [*asked, *shown, *self.group_by, *([self.best] if self.best else [])]
 
     @property
     def grouped(self) -> bool:
@@ -187,7 +190,7 @@ def _chosen(runs: DataFrame, params: Sequence[str], best: str) -> list[str]:
     metrics = dict.fromkeys(name for run in runs for name in run.metrics)
     results = dict.fromkeys(key for run in runs for key in run.flat() if key.startswith("result."))
     named = [key for key in results if key.removeprefix("result.") not in metrics]
-    columns = ["info.status", *params, *metrics, *named]
+    columns = [_STATUS, *params, *metrics, *named]
     if best and not {full_name(best), *(prefix + best for prefix in IMPLIED)} & set(columns):
         columns.insert(1 + len(params), best)
     return columns

@@ -33,6 +33,10 @@ class FolderSeries:
         """See Series."""
         return tuple(self.keys)
 
+    def has(self, name: str) -> bool:
+        """See Series."""
+        return name in self.keys
+
     def values(self, name: str) -> list[Json]:
         """See Series. Lines that cannot be read, as a killed run leaves one, are left out."""
         file, key = self.keys[name]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from exs.model import JobState, Json
@@ -29,36 +30,61 @@ SUMMARY: Mapping[str, Callable[[Metric], Json]] = {
     "count": lambda metric: metric.count,
 }
 
+#: The attributes of a row that something is made of, and how.
+_Made = tuple[tuple[str, ...], Callable[[JobRow], Json]]
+
+
+def _is(attribute: str) -> _Made:
+    return (attribute,), attrgetter(attribute)
+
+
+def _if_any(attribute: str) -> _Made:
+    return (attribute,), lambda row: getattr(row, attribute) or None
+
+
+def _time(attribute: str) -> _Made:
+    return (attribute,), lambda row: iso(getattr(row, attribute))
+
+
 #: What `info.` has of a job. Times are ISO 8601 in UTC, which sorts as text.
-_INFO: Mapping[str, Callable[[JobRow], Json]] = {
-    "status": lambda row: STATUS[row.state],
-    "state": lambda row: row.state.value,
-    "experiment": lambda row: row.experiment,
-    "index": lambda row: row.index,
-    "id": lambda row: row.id,
-    "name": lambda row: row.name,
-    "hostname": lambda row: row.node or None,
-    "gpus": lambda row: row.gpus or None,
-    "slot": lambda row: row.slot or None,
-    "created_at": lambda row: iso(row.created_at),
-    "started_at": lambda row: iso(row.started_at),
-    "ended_at": lambda row: iso(row.ended_at),
-    "seconds": lambda row: row.seconds if row.ended_at else None,
-    "attempts": lambda row: row.attempts,
-    "lost": lambda row: row.lost,
-    "failure": lambda row: row.failure or None,
-    "detail": lambda row: row.detail or None,
-    "exit_code": lambda row: row.exit_code,
-    "progress": lambda row: row.progress,
-    "says": lambda row: row.said or None,
-    "max_rss": lambda row: row.max_rss or None,
-    "commands": lambda row: list(row.commands),
-    "log_dir": lambda row: row.directory or None,
-    "log": lambda row: row.log or None,
-    "spec": lambda row: row.spec or None,
-    "point": lambda row: row.point or None,
-    "checkpoint": lambda row: row.checkpoint.get("path"),
+_INFO: Mapping[str, _Made] = {
+    "status": (("state",), lambda row: STATUS[row.state]),
+    "state": (("state",), lambda row: row.state.value),
+    "experiment": _is("experiment"),
+    "index": _is("index"),
+    "id": _is("id"),
+    "name": _is("name"),
+    "hostname": _if_any("node"),
+    "gpus": _if_any("gpus"),
+    "slot": _if_any("slot"),
+    "created_at": _time("created_at"),
+    "started_at": _time("started_at"),
+    "ended_at": _time("ended_at"),
+    "seconds": (("started_at", "ended_at"), lambda row: row.seconds if row.ended_at else None),
+    "attempts": _is("attempts"),
+    "lost": _is("lost"),
+    "failure": _if_any("failure"),
+    "detail": _if_any("detail"),
+    "exit_code": _is("exit_code"),
+    "progress": _is("progress"),
+    "says": _if_any("said"),
+    "max_rss": _if_any("max_rss"),
+    "commands": (("commands",), lambda row: list(row.commands)),
+    "log_dir": _if_any("directory"),
+    "log": _if_any("log"),
+    "spec": _if_any("spec"),
+    "point": _if_any("point"),
+    "checkpoint": (("checkpoint",), lambda row: row.checkpoint.get("path")),
 }
+
+
+def attributes(keys: Iterable[str]) -> list[str]:
+    """Those of a row in which `keys` find something: parameters, results, metrics, and what `info.` words need."""
+    needed = dict.fromkeys(("params", "result", "metrics"))
+    for key in keys:
+        needed.update(dict.fromkeys(_INFO.get(key.removeprefix("info."), ((),))[0]))
+    return list(needed)
+
 
 #: Job -> its metrics with their points.
 Fetch = Callable[[str], Mapping[str, Metric]]
@@ -81,6 +107,10 @@ class JobSeries:
         """See Series."""
         row = self._row
         return tuple({**row.metrics, **row.series}) if row.series else tuple(row.metrics)
+
+    def has(self, name: str) -> bool:
+        """See Series."""
+        return name in self._row.metrics or name in self._row.series
 
     def values(self, name: str) -> list[Json]:
         """See Series."""
@@ -137,7 +167,7 @@ class JobRun(Run):
             self._made = {}
             flattened("config.", self.row.params, self._made)
             flattened("result.", self.row.result, self._made)
-            self._made.update({f"info.{key}": value(self.row) for key, value in _INFO.items()})
+            self._made.update({f"info.{key}": made(self.row) for key, (_, made) in _INFO.items()})
         return self._made
 
     def config(self) -> Mapping[str, Any]:
@@ -156,11 +186,11 @@ class JobRun(Run):
             return self._made.get(key, MISSING)
         prefix, _, name = key.partition(".")
         if prefix == "info":
-            return _INFO[name](self.row) if name in _INFO else MISSING
+            return _INFO[name][1](self.row) if name in _INFO else MISSING
         if prefix not in ("config", "result"):
             return MISSING
         values = self.row.params if prefix == "config" else self.row.result
         found = values.get(name, MISSING)
         if found is MISSING or isinstance(found, dict):
-            return self.flat().get(key, MISSING) if any(isinstance(value, dict) for value in values.values()) else found
+            return self.flat().get(key, MISSING) if dict in map(type, values.values()) else found
         return found

@@ -26,6 +26,9 @@ class Series(Protocol):
     def names(self) -> Sequence[str]:
         """Their names."""
 
+    def has(self, name: str) -> bool:
+        """Whether `name` is one of them."""
+
     def values(self, name: str) -> list[Json]:
         """All values of one, in the order in which they were logged. Raises KeyError."""
 
@@ -42,6 +45,10 @@ class NoSeries:
     def names(self) -> Sequence[str]:
         """See Series."""
         return ()
+
+    def has(self, name: str) -> bool:
+        """See Series."""
+        return False
 
     def values(self, name: str) -> list[Json]:
         """See Series."""
@@ -101,10 +108,10 @@ class Run(Mapping[str, Any]):
             return flat[key]
         if key in self._artifacts:
             return self._artifacts[key]
-        if key in self.metrics:
+        if self._series.has(key):
             return self._series.values(key)
         name, how = split(key)
-        if name in self.metrics:
+        if self._series.has(name):
             return self._series.reduced(name, how)
         raise KeyError(key)
 
@@ -117,7 +124,7 @@ class Run(Mapping[str, Any]):
         return len(self.flat()) + len(self.metrics) + len(self._artifacts)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and (key in self.flat() or key in self.metrics or key in self._artifacts)
+        return isinstance(key, str) and (key in self.flat() or self._series.has(key) or key in self._artifacts)
 
     def lazy(self) -> dict[str, Any]:
         """As it is printed: nothing is read for it."""
@@ -151,10 +158,10 @@ class Run(Mapping[str, Any]):
         return self.flat().get(key, MISSING)
 
     def _of_metrics(self, key: str, name: str, how: str) -> Any:
-        names = self.metrics
-        if key in names:
-            return self._series.reduced(key, "last")
-        return self._series.reduced(name, how) if name and name in names else MISSING
+        series = self._series
+        if series.has(key):
+            return series.reduced(key, "last")
+        return series.reduced(name, how) if name and series.has(name) else MISSING
 
 
 @lru_cache(1000)  # a query asks for the same few keys of every run

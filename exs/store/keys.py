@@ -141,7 +141,7 @@ LATER = "exs:later"
 ATTEMPTS = "exs:attempts:"
 HISTORY = 100
 #: hash per ID: name of a metric -> what is known of it, JSON (`reports.py`); '' -> the attempt that told it. Written by
-#: report; read by `exs show` and plots; removed with the job.
+#: report; read by `exs show`, plots and questions (`jobs.lua`); removed with the job.
 METRICS = "exs:metrics:"
 #: string per ID and metric, `ID:NAME`: its points, at most `Limits.metric_points`, as `step value` lines. Written, read
 #: and removed with METRICS.

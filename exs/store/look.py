@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from exs.errors import InputError, NotFound
 from exs.model import JobState
@@ -11,6 +12,8 @@ from exs.rows import ExperimentRow, JobRow, SlotRow
 from exs.store import keys, records, rows, slotrows
 from exs.store.base import Base
 from exs.store.connect import sentences
+from exs.store.jobrows import Part, history_from, job_row
+from exs.store.scripts import Arg
 
 #: Rows per script call: about 3 ms of Redis.
 PAGE = 400
@@ -54,24 +57,28 @@ class Watchers(Base):
 
     def jobs(self, name: str, *, start: int = 0, stop: int = -1, states: Collection[JobState] = ()) -> list[JobRow]:
         """Jobs of an experiment in index order, from `start` to `stop` (both included, -1: the last)."""
-        first = self._call("jobs", name, start, stop, PAGE)
-        listed = [rows.job_row(row, first[0] / 1000) for row in first[2:]]
-        if first[1] >= 0:
-            end = self._next_index(name) if stop < 0 else min(stop + 1, self._next_index(name))
-            pages = ((name, at, min(at + PAGE, end) - 1, PAGE) for at in range(first[1], end, PAGE))
-            for now, _, *replies in self._stream("jobs", pages):
-                listed += [rows.job_row(row, now / 1000) for row in replies]
+        pages = self._job_pages(name, start, stop)
+        listed = [job_row(reply, now) for now, replies in pages for reply in replies]
         return [row for row in listed if row.state in states] if states else listed
 
-    def pages(self, name: str) -> Iterator[list[JobRow]]:
-        """All jobs of an experiment in index order, some hundreds at a time, for those who keep none of them."""
-        first = self._call("jobs", name, 0, -1, PAGE)
-        yield [rows.job_row(row, first[0] / 1000) for row in first[2:]]
-        if first[1] >= 0:
-            end = self._next_index(name)
-            calls = ((name, at, min(at + PAGE, end) - 1, PAGE) for at in range(first[1], end, PAGE))
+    def pages(self, name: str, part: Part | None = None) -> Iterator[list[JobRow]]:
+        """All jobs of an experiment in index order, some hundreds at a time, for those who keep none of them.
+
+        `part`: no more of each than this.
+        """
+        row_of = part.row if part else job_row
+        for now, replies in self._job_pages(name, 0, -1, part.words if part else ()):
+            yield [row_of(reply, now) for reply in replies]
+
+    def _job_pages(self, name: str, start: int, stop: int, words: Sequence[Arg] = ()) -> Iterator[tuple[float, Any]]:
+        """What `jobs.lua` answers of the jobs from `start` to `stop`, with when it is, a page after the other."""
+        now, following, *replies = self._call("jobs", name, start, stop, PAGE, *words)
+        yield now / 1000, replies
+        if following >= 0:
+            end = self._next_index(name) if stop < 0 else min(stop + 1, self._next_index(name))
+            calls = ((name, at, min(at + PAGE, end) - 1, PAGE, *words) for at in range(following, end, PAGE))
             for now, _, *replies in self._stream("jobs", calls):
-                yield [rows.job_row(row, now / 1000) for row in replies]
+                yield now / 1000, replies
 
     def ids(self, name: str) -> list[str]:
         """The ids of an experiment's jobs in index order, for those who need nothing else: a tenth of `jobs`."""
@@ -90,8 +97,8 @@ class Watchers(Base):
         now, reply, earlier = self._call("job", job_id)
         if not reply:
             raise NotFound(f"no job {job_id!r}.", "exs list -t NAME shows the ids.")
-        row = rows.job_row(reply, now / 1000)
-        row.history = rows.history_from(earlier, row)
+        row = job_row(reply, now / 1000)
+        row.history = history_from(earlier, row)
         return row
 
     def find(self, selector: str, states: Collection[JobState] = ()) -> list[JobRow]:

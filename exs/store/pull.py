@@ -12,8 +12,9 @@ from typing import Any
 from exs.errors import InputError, NotFound, Refused
 from exs.model import DEFAULT_PRIORITY, JobState, Json, Offer, Params
 from exs.rows import JobRow
-from exs.store import keys, records, rows
+from exs.store import keys, records
 from exs.store.connect import sentences
+from exs.store.jobrows import job_row
 from exs.store.look import PAGE, Watchers
 from exs.store.push import Origin, new_id
 
@@ -127,7 +128,7 @@ class Pullers(Watchers):
         now, reply, _ = self._call("job", job)
         if not reply:
             raise NotFound(f"no job {job!r}.", "exs list -t NAME shows the ids.")
-        return rows.job_row(reply, now / 1000), records.etag(reply[2])
+        return job_row(reply, now / 1000), records.etag(reply[2])
 
     def jobs_and_etags(self, name: str) -> Iterator[tuple[JobRow, str]]:
         """The jobs of an experiment in index order, a page at a time."""
@@ -135,7 +136,7 @@ class Pullers(Watchers):
         while at >= 0:
             now, at, *replies = self._call("jobs", name, at, -1, PAGE)
             for reply in replies:
-                yield rows.job_row(reply, now / 1000), records.etag(reply[2])
+                yield job_row(reply, now / 1000), records.etag(reply[2])
 
     def puller_up(self, offer: Offer, pid: int, start: int, version: str) -> None:
         """List a process that takes jobs of a pull experiment among the workers."""

@@ -10,7 +10,6 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from exs.errors import BrokenRecord, InputError
@@ -47,11 +46,13 @@ def loads(text: str | bytes, what: str) -> Json:
     """Strict JSON. Raises BrokenRecord naming `what`."""
     try:
         word = text if isinstance(text, str) else text.decode("utf-8")
-        if len(word) < _SHORT and not _LARGE.search(word):
-            with suppress(StopIteration):  # what is no JSON is told below
+        if len(word) < _SHORT and not _large(word) and not ("E" in word and _large(word.lower())):
+            try:
                 found, end = _QUICK(word, 0)
-                if end == len(word):
-                    return found
+            except StopIteration:
+                end = -1  # what is no JSON is told below
+            if end == len(word):
+                return found
         return _DECODER.decode(word)
     except (ValueError, RecursionError) as error:
         raise BrokenRecord(f"{what} is not readable: {error}.") from None
@@ -72,7 +73,8 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 #: The same for text in which no number can be too large for a float: to ask each of them took half of the time.
 _QUICK: Any = getattr(json.JSONDecoder(parse_constant=_refuse_constant), "scan_once")  # noqa: B009 (typeshed lacks it)
-_LARGE = re.compile(r"[0-9.][eE]\+?[0-9]{2}")
+#: Begins with a letter of its own, which is searched eight times as fast as one of several.
+_large = re.compile(r"e(?<=[0-9.]e)\+?[0-9]{2}").search
 _SHORT = 250
 
 

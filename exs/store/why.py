@@ -14,6 +14,7 @@ from exs.store import estimate, records, rows, shapes, slotrows
 from exs.store.base import WORKERS
 from exs.store.estimate import Took
 from exs.store.gpus import unused_from
+from exs.store.jobrows import job_row
 from exs.store.look import Watchers
 from exs.store.waits import STUCK, Waits
 
@@ -73,7 +74,7 @@ class Explainers(Watchers):
         if not experiment:  # somebody wrote past us
             raise BrokenRecord("the record of this job, or of its experiment, cannot be read.", _BROKEN)
         now /= 1000
-        job = rows.job_row(flat, now) if flat else None
+        job = job_row(flat, now) if flat else None
         row = rows.experiment_row(experiment)
         if job is None or job.state is not JobState.QUEUED:
             took = self._took([row.name]) if job is not None and job.state in HELD else {}

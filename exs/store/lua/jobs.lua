@@ -1,16 +1,30 @@
 --@ time number segments
--- jobs(name, first, last, limit) -> {now_ms, next or -1, {id, lease_end or '', flat fields}, ...}
+-- jobs(name, first, last, limit) -> {now_ms, next or -1, {id, lease_end or '', flat fields, {}}, ...}
+-- jobs(name, first, last, limit, n, metric1, ..., field1, ...)
+--   -> {now_ms, next or -1, {id, lease_end or '', values, summaries}, ...}
 -- The jobs of an experiment by index, from `first` to `last` (-1: to the end), `limit` at a time; `next` is where the
--- next call starts. Writes nothing. keys read: exs:exp exs:jobs rq:job exs:leases
+-- next call starts. Of each job those fields, of which the first is st, and what is known of `n` metrics; without a
+-- field all, flat. Writes nothing. keys read: exs:exp exs:jobs exs:metrics rq:job exs:leases
 local name, first, last, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local metrics = tonumber(ARGV[5] or 0)
+local chosen = #ARGV > 5 + metrics
 local rows = {now_ms(), -1}
+local function fields_of(id)
+  if id == '' then return {} end
+  local key = RQ_JOB .. id
+  local f = chosen and redis.pcall('HMGET', key, unpack(ARGV, 6 + metrics)) or redis.pcall('HGETALL', key)
+  return f.err and {} or f
+end
+local function summaries_of(id)
+  local told = metrics > 0 and redis.pcall('HMGET', METRICS .. id, unpack(ARGV, 6, 5 + metrics)) or {}
+  return told.err and {} or told
+end
 local function add(ids)
   local leases = #ids > 0 and redis.pcall('ZMSCORE', LEASES, unpack(ids)) or {}
   for i, id in ipairs(ids) do
-    local fields = id == '' and {} or redis.pcall('HGETALL', RQ_JOB .. id)
-    if fields.err then fields = {} end
-    if #fields > 0 or id ~= '' and redis.call('EXISTS', RQ_JOB .. id) == 1 then
-      rows[#rows + 1] = {id, not leases.err and leases[i] or '', fields}
+    local fields = fields_of(id)
+    if fields[1] or id ~= '' and redis.call('EXISTS', RQ_JOB .. id) == 1 then
+      rows[#rows + 1] = {id, not leases.err and leases[i] or '', fields, summaries_of(id)}
     end
   end
 end
