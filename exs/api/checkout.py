@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import shutil
@@ -81,6 +82,15 @@ def bring(code: Code, target: str) -> None:
         raise InputError(f"cannot make {target}: {error.strerror}.") from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def contents(code: Code) -> dict[str, str]:
+    """What tells the content of each file and link of the code from another: path -> some hex digits."""
+    return {
+        path: hashlib.sha256(f"{kind} {mode & 0o111}".encode() + data).hexdigest()[:12]
+        for path, (kind, mode, data) in _pushed(code).items()
+        if kind != "d"
+    }
 
 
 #: path -> kind, mode, content or target.

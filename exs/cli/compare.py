@@ -10,12 +10,18 @@ import click
 
 from exs.cli.output import forms, show
 from exs.cli.sources import is_path
-from exs.errors import NotFound
+from exs.errors import BrokenRecord, NotFound
 
 if TYPE_CHECKING:
+    from exs.api.checkout import Code
     from exs.model import Spec
     from exs.reader.compare import Side
     from exs.rows import JobRow
+    from exs.store.store import Store
+
+
+#: The row for the code of a side that cannot be looked into.
+_DIGEST = "digest of the code"
 
 
 @click.command("compare")
@@ -32,7 +38,10 @@ def command(first: str, second: str, everything: bool, form: str | None) -> None
     from exs.reader.compare import differences
     from exs.view.grid import Grid
 
-    a, b = _side(first), _side(second)
+    (a, code_a), (b, code_b) = _side(first), _side(second)
+    if code_a is not None and code_b is not None:
+        _tell_files(a, code_a, code_b)
+        _tell_files(b, code_b, code_a)
     names = (first, second) if first != second else ("A", "B")
     rows = differences(a, b, everything)
     title = f"{first} and {second}" + ("" if rows else " do not differ.")
@@ -43,16 +52,19 @@ def command(first: str, second: str, everything: bool, form: str | None) -> None
         click.echo(title)
 
 
-def _side(word: str) -> Side:
-    """What `word` names: a directory or file, else what selectors name. Raises NotFound, InputError."""
+def _side(word: str) -> tuple[Side, Code | None]:
+    """What `word` names, with its code if it was pushed with one: a directory or file, else what selectors name.
+
+    Raises NotFound, InputError.
+    """
     if is_path(word):
-        return _of_path(word)
+        return _of_path(word), None
     try:
         return _of_queue(word)
     except NotFound:
         if not os.path.exists(word):
             raise
-        return _of_path(word)
+        return _of_path(word), None
 
 
 def _of_path(word: str) -> Side:
@@ -66,7 +78,7 @@ def _of_path(word: str) -> Side:
     return _of_jobs(word, list(archive.jobs()), archive.specs)
 
 
-def _of_queue(word: str) -> Side:
+def _of_queue(word: str) -> tuple[Side, Code | None]:
     from exs.cli.session import open_store
 
     store = open_store()
@@ -74,17 +86,53 @@ def _of_queue(word: str) -> Side:
     series = store.metrics([row.id for row in rows if row.metrics], points=False)
     for row in rows:
         row.series = series.get(row.id, {})
-    return _of_jobs(word, rows, store.specs(rows[0].experiment) if rows else {})
+    known = store.specs(rows[0].experiment) if rows else {}
+    made = _of_jobs(word, rows, known)
+    specs = _specs(rows, known)
+    return made, _code(made, store, rows[0], specs[-1]) if specs else None
 
 
 def _of_jobs(word: str, rows: Sequence[JobRow], known: Mapping[str, Spec]) -> Side:
     """Jobs with what was pushed: `known` has it by its digest."""
-    from exs.reader.compare import side
+    from exs.reader.compare import CODE, side
     from exs.reader.queued import JobRun
     from exs.view.commands import templates, typed
 
-    specs = [known[digest] for digest in dict.fromkeys(row.spec for row in rows) if digest in known]
+    specs = _specs(rows, known)
     commands = {}
     if specs:
         commands = typed(rows[0], specs[-1]) if len(rows) == 1 else dict(templates(specs[-1]))
-    return side(word, [JobRun(row) for row in rows], specs, commands)
+    made = side(word, [JobRun(row) for row in rows], specs, commands)
+    if specs and specs[-1].capsule:
+        made.put(CODE, _DIGEST, specs[-1].capsule[:12])
+    return made
+
+
+def _specs(rows: Sequence[JobRow], known: Mapping[str, Spec]) -> list[Spec]:
+    return [known[digest] for digest in dict.fromkeys(row.spec for row in rows) if digest in known]
+
+
+def _code(made: Side, store: Store, row: JobRow, spec: Spec) -> Code | None:
+    """The code that was pushed; what git knew of it goes to `made`. None where none was sent, or it is gone."""
+    from exs.api.checkout import code_of
+    from exs.reader.compare import CODE
+
+    try:
+        code = code_of(store, row, spec)
+    except (NotFound, BrokenRecord):
+        return None
+    for name in ("commit", "branch"):
+        made.put(CODE, name, code.record.get(name))
+    made.put(CODE, "changes beside the commit", len(str(code.record.get("diff", "")).splitlines()) or None)
+    return code
+
+
+def _tell_files(made: Side, code: Code, other: Code) -> None:
+    """Which files there are, in place of the digest of them all; none where the others are the same."""
+    from exs.api.checkout import contents
+    from exs.reader.compare import CODE
+
+    made.sections[CODE].pop(_DIGEST, None)
+    if code.manifest.tree != other.manifest.tree:
+        for path, digest in contents(code).items():
+            made.put(CODE, f"file {path}", digest)

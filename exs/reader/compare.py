@@ -20,7 +20,7 @@ PARAMETERS, RESULTS, RUN, CODE, ENVIRONMENT = "parameter", "result", "run", "cod
 _SECTIONS = {
     **dict.fromkeys(("status", "seconds", "attempts", "lost", "failure", "detail", "exit_code", "max_rss"), RUN),
     **dict.fromkeys(("spec", "current_file_path", "version_manager", "commands", "scripts"), CODE),
-    **dict.fromkeys(("hostname", "gpus", "executable", "work_dir", "scheduler"), ENVIRONMENT),
+    **dict.fromkeys(("hostname", "gpus", "executable", "work_dir"), ENVIRONMENT),
 }
 #: Of a command as `param.json` records it, what differs with each run: its GPUs, and the log that it goes to.
 _CALL = re.compile(r"\A(?:CUDA_VISIBLE_DEVICES=[^ ]* )?(.*?)(?: > [^ ]*log\.[^ ]* 2>&1)?\Z", re.DOTALL)
@@ -61,6 +61,7 @@ def side(
     for name, text in (commands or {}).items():
         made.put(CODE, f"command {name}", text)
     for spec in specs[-1:]:
+        made.sections.get(CODE, {}).pop("spec", None)  # what is in it says more
         _spec(made, spec)
     return made
 

@@ -177,6 +177,24 @@ def test_compare_an_experiment_with_the_file_that_it_went_to(done: Exs) -> None:
     assert {row["kind"] for row in rows} == {"parameter", "result", "run", "code", "environment"}
 
 
+def test_compare_names_the_files_that_are_otherwise(done: Exs, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "sweep.yaml").write_text("name: one\ncommand: python3 train.py {lr}\nparams: {lr: 1}\n")
+    (code / "train.py").write_text("print(1)\n")
+    (code / "same.py").write_text("")
+    done("push", "code/sweep.yaml", "code")
+    done("push", "code/sweep.yaml", "code", "--name", "again")
+    (code / "train.py").write_text("print(2)\n")
+    (code / "more.py").write_text("")
+    done("push", "code/sweep.yaml", "code", "--name", "two")
+    assert done("compare", "one/0", "again/0") == "one/0 and again/0 do not differ.\n"
+    assert done("compare", "one", "two", "-q").split("\n") == ["file train.py", "file more.py", ""]
+    done("export", "two", "two.jsonl")
+    assert done("compare", "two", "two.jsonl") == "two and two.jsonl do not differ.\n"
+    assert done("compare", "one", "two.jsonl", "-q") == "digest of the code\n"
+
+
 def test_compare_takes_a_directory_by_its_bare_name(done: Exs) -> None:
     for number in (1, 2):
         folder = done.cwd / "mine" / f"Lr_{number}"
