@@ -26,7 +26,7 @@ from exs.errors import InputError, NotFound
 from exs.model import Json
 from exs.reader.folders import read
 from exs.reader.frame import pandas
-from exs.reader.index import folders
+from exs.reader.index import folders, told_apart
 from exs.reader.run import Run
 
 
@@ -95,7 +95,7 @@ class Examiner:
             pattern = re.compile(regex)
         except re.error as error:
             raise InputError(f"{regex!r} is no regular expression: {error}.") from None
-        runs = [run for run in _runs(output) if pattern.search(run.label)]
+        runs = [run for run in _runs(output) if pattern.search(_name(run))]
         here = [run for run in runs if run.folder]
         self.elsewhere += [run.label for run in runs if not run.folder]
         for run, (experiment, caches) in zip(here, self._examined(here, verbose, workers), strict=True):
@@ -168,7 +168,15 @@ def _runs(output: str | os.PathLike[str] | Iterable[Run]) -> list[Run]:
     root = os.fspath(output)
     if not os.path.isdir(root):
         raise NotFound(f"{root} is no directory.", "Give one that holds run directories.")
-    return [read(folder, suffix).run(folder, suffix) for folder, suffix in folders(root)]
+    found = [read(folder, suffix).run(folder, suffix) for folder, suffix in folders(root)]
+    told_apart(found, root)
+    return found
+
+
+def _name(run: Run) -> str:
+    """The name of its directory, where its label is that, or the path of it."""
+    name = os.path.basename(run.folder)
+    return name if name and os.path.basename(run.label) == name else run.label
 
 
 def _in_processes(work: _Work, workers: int) -> list[tuple[Experiment, dict[str, Any]]]:

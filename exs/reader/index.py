@@ -13,7 +13,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def index(root: str, cache: str | None = None, refresh: bool = True) -> Found:
     if known and not refresh:
         parts = ((key.split("\0"), entry) for key, (_, entry) in known.items())
         runs = [entry.run(os.path.join(root, folder), suffix) for (folder, suffix), entry in parts]
+        told_apart(runs, root)
         return Found(runs, [entry.problem for _, entry in known.values() if entry.problem])
     found = Found()
     now: dict[str, tuple[Signature, Entry]] = {}
@@ -78,9 +80,19 @@ def index(root: str, cache: str | None = None, refresh: bool = True) -> Found:
         if entry.problem:
             found.problems.append(entry.problem)
         found.runs.append(entry.run(folder, suffix))
+    told_apart(found.runs, root)
     if found.read or now.keys() != known.keys():
         found.cached = _save(place, now)
     return found
+
+
+def told_apart(runs: Sequence[Run], root: str) -> None:
+    """Label runs by their path in `root` where others have the same name in another directory."""
+    often = Counter(run.label for run in runs)
+    for run in runs:
+        if often[run.label] > 1:
+            path = os.path.relpath(run.folder, root)
+            run.label = path if os.path.basename(path) == run.label else os.path.join(path, run.label)
 
 
 def folders(root: str) -> list[tuple[str, str]]:

@@ -115,3 +115,17 @@ def test_a_process_that_dies_ends_the_examination(output: Path) -> None:
     examiner.add(lambda path, experiment, caches: os._exit(1))
     with pytest.raises(InputError, match="died"):
         examiner.exam(output, workers=2)
+
+
+def test_runs_of_one_name_in_two_directories_are_two(tmp_path: Path) -> None:
+    for sweep, lr in (("a", 1), ("b", 2)):
+        folder = tmp_path / "output" / sweep / "Seed_0"
+        folder.mkdir(parents=True)
+        (folder / "param.json").write_text(f'{{"lr": {lr}, "seed": 0}}')
+    examiner = Examiner()
+    examiner.add(lambda path, experiment, _: experiment.metric.update(sweep=path.parent.name))
+    examiner.exam(tmp_path / "output", regex="^Seed")
+    assert examiner.entries() == ([[1, "a"], [2, "b"]], ["lr", "sweep"])
+    for refresh in (True, False):
+        runs = exs.Reader(tmp_path / "output", tmp_path / "cache", refresh)
+        assert [run.label for run in runs] == ["a/Seed_0", "b/Seed_0"]
