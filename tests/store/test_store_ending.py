@@ -147,6 +147,20 @@ def test_a_claim_without_an_end_costs_nothing_for_it(lab: Lab) -> None:
     assert "tk" not in lab.client.hgetall(keys.EXPERIMENT + "old")
 
 
+def test_a_full_server_keeps_no_measure_and_runs_its_queue_empty(lab: Lab) -> None:
+    for name, seconds in (("e", 4 * HOUR), ("quick", 60.0)):
+        lab.push(*range(5), name=name)
+        done(lab, seconds, 2, name)
+    short = ending(lab, HOUR)
+    lab.client.config_set("maxmemory", 1)
+    try:
+        assert short.must_claim().experiment == "quick"
+        short.finish()
+        assert "tk" not in lab.client.hgetall(keys.EXPERIMENT + "e")
+    finally:
+        lab.client.config_set("maxmemory", 0)
+
+
 def test_who_has_no_end_is_woken_first(lab: Lab) -> None:
     """Else the job would wait for the next look of the others, because who was woken leaves it to them."""
     slots = [ending(lab, HOUR, f"short{n}") for n in range(5)] + [lab.slot("none:cpu0@1a2b", node="none")]
