@@ -6,7 +6,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exs.model import Claim, Fenced, JobState, Outcome, Resources
+from exs.model import Again, Claim, Fenced, JobState, Outcome, Resources
 from exs.rows import JobRow
 from exs.store.store import Store
 from store.actors import CANCELED, CRASHED, DONE, PRUNED, Lab, Slot
@@ -40,7 +40,7 @@ class Life:
             limit is not None and any(row.state is JobState.RUNNING for row in self._rows())
         )
         wants = Resources(gpus=(None, 0, 1)[a % 3])
-        options = {"again": {JobState.DONE}} if b == 7 else {}
+        options = {"again": Again(of=frozenset({JobState.DONE}))} if b == 7 else {}
         self.lab.push(*range(a, a + 3), name=NAMES[b % 2], retries=b % 3, max_running=limit, resources=wants, **options)
 
     def claim(self, a: int, b: int) -> None:
