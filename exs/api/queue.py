@@ -94,6 +94,7 @@ class Queue:
         if context is not None:
             from exs.api.code import send
 
+            self.store.plan(read.name, (), self.origin(read.source, into))  # refused before the code travels
             read, _ = send(self.store, read, Wish(os.fspath(context)), self.settings)
         if if_code_changed and not read.code:
             raise InputError(

@@ -11,6 +11,7 @@ import click
 
 from exs.api.context import Wish, wanted
 from exs.cli.session import note, settings
+from exs.cli.sweep_options import origin_of
 from exs.errors import InputError
 from exs.sweep.model import Sweep
 
@@ -103,10 +104,14 @@ def needs_copy(sweep: Sweep, wish: Wish) -> bool:
     return bool(loose_files(sweep, sweep.spec.cwd))
 
 
-def send_code(store: Store, sweep: Sweep, wish: Wish) -> Sweep:
-    """The sweep with its code, which is in the queue then; says what was sent. Raises InputError."""
+def send_code(store: Store, sweep: Sweep, wish: Wish, into: bool = False) -> Sweep:
+    """The sweep with its code, which is in the queue then; says what was sent.
+
+    Raises InputError; Refused where the push itself would be, before anything is sent.
+    """
     from exs.api.code import send
 
+    store.plan(sweep.name, (), origin_of(sweep, into))
     sweep, sent = send(store, sweep, wish, settings())
     note(sent.summary)
     if sent.found.skipped:

@@ -168,7 +168,7 @@ def _push_sweep(asked: _Asked) -> _Done:
     if asked.source is not None:
         keep_code(store, sweep)
     elif travels(store, sweep, asked.code):
-        sweep = send_code(store, sweep, asked.code.wish)
+        sweep = send_code(store, sweep, asked.code.wish, asked.into)
     needs = Needs()
     jobs = needs.noted(sweep.jobs())
     again = again_of(asked.request.force, asked.code.if_changed)

@@ -97,7 +97,7 @@ def command(
     store = session.open_store()
     serve.refuse_unsafe_redis(store, insecure)
     if needs_copy(sweep, Wish()):
-        sweep = send_code(store, sweep, Wish())
+        sweep = send_code(store, sweep, Wish(), into)
     form = "json" if as_json else None
     name = _push(store, sweep, request, into, plans, form)
     _keep_copy(sweep, request)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from cli.lab import Exs
+from cli.lab import Exs, Lab
+from exs import connect
+from exs.errors import Refused
 
 CANARY = "canary-7f3a"
 
@@ -64,6 +66,20 @@ def test_a_diff_knows_what_was_included_and_where_results_go(exs: Exs, project: 
     assert "--- pushed/lib/tool.py" in exs("diff", "code/0")
     shutil.rmtree(exs.cwd / "lib")
     assert "+++ /dev/null" in exs("diff", "code/0")
+
+
+def test_a_push_that_is_refused_sends_no_code(
+    exs: Exs, project: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.push("code", jobs=1)
+    _, err = exs.both("push", "proj/sweep.yaml", "proj", code=4)
+    assert err.startswith("exs: experiment code belongs to alice")
+    monkeypatch.chdir(exs.cwd)
+    monkeypatch.setenv("EXS_REDIS_URL", lab.store.url)
+    with pytest.raises(Refused):
+        connect().push("proj/sweep.yaml", context="proj")
+    assert redis.Redis.from_url(lab.store.url).keys("exs:c*") == []
+    exs("push", "proj/sweep.yaml", "proj", "--into")
 
 
 def test_a_line_that_runs_what_a_job_runs(exs: Exs, project: Path) -> None:
