@@ -14,6 +14,7 @@ from exs.cli.pushing import push
 from exs.cli.sweep_options import Request, read_sweep
 from exs.errors import InputError
 from exs.sweep.model import Options
+from exs.view.pushed import summary
 from exs.view.text import safe
 
 
@@ -71,7 +72,11 @@ def create(
     if code:
         sweep = send_code(store, sweep, wish)
     pushed = push(store, sweep, request, paused=paused)
-    session.put([f"Created experiment {safe(pushed.experiment)}"])
+    if any((pushed.queued, pushed.done, pushed.crashed, pushed.canceled, pushed.gone)):
+        there = f"Experiment {safe(pushed.experiment)} was there already; --name NAME makes another one."
+        session.put([summary("pushed", pushed, session.out_screen()), there])
+    else:
+        session.put([f"Created experiment {safe(pushed.experiment)}"])
     if follow:
         from exs.cli import logs
 

@@ -39,6 +39,9 @@ def test_a_configuration_with_its_context_is_queued_and_runs_from_a_copy(
     exs.both("worker", "--cpus", "1", "--idle-exit", "0.2s")
     assert store.experiment("e").counts[JobState.DONE] == 2
     assert "value 7" in exs.both("logs", "e/0")[0]
+    out, _ = exs.both("experiment", "create", "e.yaml", "context")
+    assert "Created" not in out and "+0 new  =2 done" in out and "--name NAME makes another" in out
+    assert "Created experiment f" in exs.both("experiment", "create", "e.yaml", "context", "--name", "f")[0]
 
 
 def test_paused_it_waits_from_the_first_moment(exs: Exs, store: Store, project: Path) -> None:
