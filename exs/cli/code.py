@@ -50,6 +50,8 @@ def code_options(verb: Verb) -> Verb:
     def collected(
         *args: Any, context: str | None, no_context: bool, includes: tuple[str, ...], if_changed: bool, **rest: Any
     ) -> Any:
+        if context == "":
+            raise InputError("the directory to send is an empty word.", "Name it; . is this one.")
         if no_context and (context or includes):
             raise InputError("--no-context sends no code, and code to send was named.", "Leave one of them out.")
         if no_context and if_changed:

@@ -161,6 +161,13 @@ def test_variables_come_from_the_command_line_and_secrets_are_shown_nowhere(exs:
         assert words[0] in said
 
 
+def test_an_empty_word_is_no_directory(exs: Exs, project: Path) -> None:
+    """As of a variable that is not set: what would be sent instead is not what was meant."""
+    for verb in ("push", "plan"):
+        _, said = exs.both(verb, "proj/sweep.yaml", "", code=2)
+        assert "is an empty word" in said
+
+
 def test_another_value_of_python_is_refused(exs: Exs, project: Path) -> None:
     (project / "sweep.yaml").write_text("name: listed\ncommand: echo\npython: conda\n")
     _, said = exs.both("push", "proj/sweep.yaml", code=2)
