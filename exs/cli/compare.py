@@ -121,8 +121,9 @@ def _code(made: Side, store: Store, row: JobRow, spec: Spec) -> Code | None:
         code = code_of(store, row, spec)
     except (NotFound, BrokenRecord):
         return None
-    for name in ("commit", "branch"):
-        made.put(CODE, name, code.record.get(name))
+    if "commit" in code.record:
+        made.put(CODE, "commit", str(code.record["commit"])[:12])
+        made.put(CODE, "branch", code.record.get("branch"))
     made.put(CODE, "changes beside the commit", len(str(code.record.get("diff", "")).splitlines()) or None)
     return code
 

@@ -120,7 +120,7 @@ def _title(names: tuple[str, ...], found: Answer, grouped: bool) -> str:
 def _show(found: Answer, title: str, form: str, path: str | None) -> None:
     from exs.view.grid import Grid
 
-    grid = Grid(found.headers, found.rows, title)
+    grid = Grid(found.headers, found.rows, title, spare=found.spare, hint="--columns chooses, --json has all")
     if form == "parquet":
         from exs.cli.parquet import write
 

@@ -49,13 +49,17 @@ class Question:
 
 @dataclass
 class Answer:
-    """A table. `looked_at`: runs that the query was asked of; `found`: those of which it is true."""
+    """A table. `looked_at`: runs that the query was asked of; `found`: those of which it is true.
+
+    `spare`: which columns a narrow screen is to do without first, the highest; empty for those to the right.
+    """
 
     headers: list[str] = field(default_factory=list)
     rows: list[list[Json]] = field(default_factory=list)
     looked_at: int = 0
     found: int = 0
     notes: list[str] = field(default_factory=list)
+    spare: list[int] = field(default_factory=list)
     runs: DataFrame = field(default_factory=DataFrame)  #: those shown, unless they are groups
 
 
@@ -143,7 +147,25 @@ def _runs(question: Question, selection: Selection) -> Answer:
         [run.label, *(None if known[key][at] is MISSING else known[key][at] for key in columns)]
         for at, run in enumerate(found)
     ]
+    if not question.columns:
+        made.spare = _spare(made, columns, apart.names(), question.best)
     return made
+
+
+def _spare(made: Answer, columns: Sequence[str], params: Sequence[str], best: str) -> list[int]:
+    """What is kept longest: the best or first that was measured, parameters, the rest, a status that is all runs'."""
+    status, *others = columns
+    measured = [key for key in others if key not in frozenset(params)]
+    measured.sort(key=lambda key: key not in _names_of(best))
+    same = len({row[1] for row in made.rows}) < 2
+    order = [*measured[:1], *([] if same else [status]), *params, *measured[1:], *([status] if same else [])]
+    places = {key: at for at, key in enumerate(order, 1)}
+    return [0, *(places[key] for key in columns)]
+
+
+def _names_of(key: str) -> set[str]:
+    """Names that a column may have which `key` finds."""
+    return {full_name(key), *(prefix + key for prefix in IMPLIED)}
 
 
 def _best(question: Question, runs: Iterable[Run]) -> Iterable[Run]:
@@ -191,7 +213,7 @@ def _chosen(runs: DataFrame, params: Sequence[str], best: str) -> list[str]:
     results = dict.fromkeys(key for run in runs for key in run.flat() if key.startswith("result."))
     named = [key for key in results if key.removeprefix("result.") not in metrics]
     columns = [_STATUS, *params, *metrics, *named]
-    if best and not {full_name(best), *(prefix + best for prefix in IMPLIED)} & set(columns):
+    if best and not _names_of(best) & set(columns):
         columns.insert(1 + len(params), best)
     return columns
 

@@ -15,24 +15,31 @@ from exs.view.text import masked, safe, shown
 
 @dataclass
 class Grid:
-    """`headers` are the names of the columns. `title`: a line above the table; `foot`: lines below it."""
+    """`headers` are the names of the columns. `title`: a line above the table; `foot`: lines below it.
+
+    `spare`: which columns are left out first where the screen is too narrow, the highest; else those to the right.
+    `hint`: how they are seen.
+    """
 
     headers: Sequence[str]
     rows: Sequence[Sequence[Json]]
     title: str = ""
     foot: Sequence[str] = field(default_factory=tuple)
+    spare: Sequence[int] = field(default_factory=tuple)
+    hint: str = "--json has all"
 
     def lines(self, screen: Screen) -> Iterator[str]:
         """See Listing."""
         if self.title:
             yield safe(self.title)
-        yield from psql([self._column(at, header) for at, header in enumerate(self.headers)], screen)
+        columns = [self._column(at, header) for at, header in enumerate(self.headers)]
+        yield from psql(columns, screen, hint=self.hint)
         yield from map(safe, self.foot)
 
     def _column(self, at: int, header: str) -> Column:
         found = [row[at] for row in self.rows]
         texts = ["" if value is None else text for value, text in zip(found, cells(found, header), strict=True)]
-        return values(safe(header), texts, spare=at)
+        return values(safe(header), texts, spare=self.spare[at] if self.spare else at)
 
     def document(self) -> Mapping[str, Json]:
         """See Listing."""

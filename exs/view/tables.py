@@ -67,11 +67,13 @@ def plain(columns: Sequence[Column], screen: Screen) -> Iterator[str]:
         yield line.rstrip()
 
 
-def psql(columns: Sequence[Column], screen: Screen, note: Column | None = None) -> Iterator[str]:
+def psql(
+    columns: Sequence[Column], screen: Screen, note: Column | None = None, hint: str = "-a shows all"
+) -> Iterator[str]:
     """The table in psql's borders: `+----+` above and below, `|----+----|` under the header.
 
-    `note` is the last column where the screen is wide enough for all of it; elsewhere each note has a line
-    of its own under its row, so that none is lost.
+    `hint`: how columns are seen that the screen has no room for. `note` is the last column where the screen is wide
+    enough for all of it; elsewhere each note has a line of its own under its row, so that none is lost.
     """
     if note is not None and _fits([*columns, note], screen.width):
         columns, note = [*columns, note], None
@@ -92,7 +94,7 @@ def psql(columns: Sequence[Column], screen: Screen, note: Column | None = None) 
             yield f"| {_under(note, at, len(rule) - 2, screen)} |"
     yield f"+{rule}+"
     if hidden:
-        yield screen.paint(f"not shown for want of room: {', '.join(hidden)}  (-a shows all)", "dim")
+        yield screen.paint(f"not shown for want of room: {', '.join(hidden)}  ({hint})", "dim")
 
 
 def bars(columns: Sequence[Column], screen: Screen) -> Iterator[str]:

@@ -54,6 +54,18 @@ def test_a_table_has_what_differs_and_what_came_of_it(four: Exs) -> None:
     assert "COMPLETE" in table and "FAILED" in table
 
 
+def test_a_narrow_screen_keeps_the_result_that_is_asked_for(four: Exs) -> None:
+    def shown(columns: int, *words: str) -> tuple[list[str], str]:
+        four.env["COLUMNS"] = str(columns)
+        lines = four("results", "resnet", *words).splitlines()
+        return [word.strip() for word in lines[2].strip("|").split("|")], lines[-1]
+
+    header, hint = shown(43, "--best", "-acc", "-q", "info.state == 'DONE'")
+    assert header == ["run", "lr", "seed", "acc"]
+    assert hint == "not shown for want of room: status, loss  (--columns chooses, --json has all)"
+    assert shown(43)[0] == ["run", "status", "lr", "loss"], "not all of them are done"
+
+
 def test_best_is_lowest_unless_asked_otherwise(four: Exs) -> None:
     assert names(four, "resnet", "--best", "loss", "--top", "2") == ["resnet/1", "resnet/0"]
     assert names(four, "resnet", "--best", "loss.min") == [f"resnet/{n}" for n in (1, 0, 2, 3, 4)]
