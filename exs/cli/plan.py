@@ -21,7 +21,7 @@ from exs.view.pushed import record, summary
 def command(request: Request, code: CodeRequest, into: bool, as_json: bool) -> None:
     """Say what a push of FILE would do: what is new, done, crashed or no longer in the file. Changes nothing.
 
-    Where the code would travel along, here or with CONTEXT, it says how many were pushed with other code.
+    Where code would travel along, that in CONTEXT or as exs push sends it by itself, it says how many have older code.
     """
     sweep = read_sweep(request)
     store = open_store()

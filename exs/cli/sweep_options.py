@@ -53,7 +53,8 @@ class SweepCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        return ["[OPTIONS] [FILE | -- COMMAND WORD key=v1,v2 ...]"]
+        context = " [CONTEXT]" if any(param.name == "context" for param in self.params) else ""
+        return [f"[OPTIONS] [FILE{context} | -- COMMAND WORD key=v1,v2 ...]"]
 
 
 _OPTIONS = (
