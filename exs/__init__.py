@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # `typing` takes longer to import than `exs.job`, which train
     from exs.api.reader import Reader as Reader
     from exs.compat.mlxp import ConfigDict as ConfigDict
     from exs.compat.mlxp import Context as Context
+    from exs.compat.mlxp import DefaultLogger as DefaultLogger
     from exs.compat.mlxp import instance_from_dict as instance_from_dict
     from exs.compat.mlxp import instantiate as instantiate
     from exs.compat.mlxp import launch as launch
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # `typing` takes longer to import than `exs.job`, which train
     from exs.compat.schedy import random as random
     from exs.reader.examiner import Examiner as Examiner
     from exs.reader.examiner import latest_log as latest_log
+    from exs.reader.frame import DataFrame as DataFrame
     from exs.tasks import task as task
 
 #: Name -> the module that has it; a module's own name stands for the module.
@@ -41,12 +43,14 @@ _LAZY = {
     "Reader": "exs.api.reader",
     "Examiner": "exs.reader.examiner",
     "latest_log": "exs.reader.examiner",
+    "DataFrame": "exs.reader.frame",
     "task": "exs.tasks",
     "job": "exs.job",
     "errors": "exs.errors",
     "launch": "exs.compat.mlxp",
     "Context": "exs.compat.mlxp",
     "ConfigDict": "exs.compat.mlxp",
+    "DefaultLogger": "exs.compat.mlxp",
     "instantiate": "exs.compat.mlxp",
     "instance_from_dict": "exs.compat.mlxp",
     "SchedyDB": "exs.compat.schedy",

@@ -9,6 +9,7 @@ import xml.dom
 
 import pytest
 
+import exs
 from exs.compat.mlxp import instance_from_dict, instantiate
 from exs.errors import InputError
 
@@ -50,3 +51,9 @@ def test_nothing_else(name: str, sentence: str) -> None:
 def test_what_cannot_be_called() -> None:
     with pytest.raises(InputError, match="is a int, and cannot be called"):
         instance_from_dict("datetime.MAXYEAR", {})
+
+
+def test_names_of_mlxp_are_found_in_exs() -> None:
+    """`mlxp.__all__`, but for GitVM: a run uses the code as it lies in its directory."""
+    for name in ("launch", "Reader", "DefaultLogger", "ConfigDict", "Context", "DataFrame"):
+        assert isinstance(getattr(exs, name), type) or name == "launch"
