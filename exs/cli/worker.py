@@ -123,7 +123,7 @@ def _check_names(node: str | None, pools: tuple[str, ...], only: str | None, mod
         from exs.sweep.context import check_name
 
         check_name(only, "--only", session.settings().limits)
-    for module in modules:
+    for module in filter(None, map(str.strip, ",".join(modules).split(","))):
         if not all(part.isidentifier() for part in module.removesuffix(".*").split(".")):
             raise InputError(f"--allow-module {module!r} is no module of Python.", "Write pkg.module, or pkg.*")
 
