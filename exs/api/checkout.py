@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Code:
     """The capsule of a job. `record`: `root`, the directory that was packed, `includes`, and what git knew of
-    it: `commit`, `branch`, `diff`, `untracked`."""
+    it: `commit`, `branch`, `diff`, `untracked`, `cut` (there was more), or `no_git`, why it knew nothing."""
 
     store: Store
     manifest: Manifest

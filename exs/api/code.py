@@ -95,7 +95,7 @@ def _record(root: str, includes: Sequence[str]) -> bytes:
     from exs.tools.git import checkout
 
     known = checkout(root)
-    record = {"root": root, **(vars(known) if known else {})}
+    record = {"root": root, **({"no_git": known} if isinstance(known, str) else vars(known))}
     if includes:
         record["includes"] = [os.path.abspath(path) for path in includes]
     return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()

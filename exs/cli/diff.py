@@ -36,8 +36,10 @@ def command(job: str, directory: str | None, git: bool) -> None:
 
 def _git_lines(record: Mapping[str, Json]) -> list[str]:
     if "commit" not in record:
-        return [f"{safe(str(record.get('root', '')))} was no git repository when it was pushed."]
+        why = str(record.get("no_git") or "it was no repository")
+        return [f"git knew nothing of {safe(str(record.get('root', '')))} when it was pushed: {safe(why)}."]
     lines = [f"commit {safe(str(record['commit']))}", f"branch {safe(str(record.get('branch') or '(none)'))}"]
     untracked = record.get("untracked")
     lines += [f"untracked {safe(str(name))}" for name in untracked] if isinstance(untracked, list) else []
-    return [*lines, *safe_lines(str(record.get("diff", ""))).splitlines()]
+    lines += safe_lines(str(record.get("diff", ""))).splitlines()
+    return [*lines, "(cut: not all of the changes or untracked files were kept)"] if record.get("cut") else lines

@@ -27,35 +27,48 @@ _DIFF = ("diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv", "--bina
 @dataclass(frozen=True)
 class Checkout:
     """A directory of a repository. `branch`: "" where no branch is checked out. `diff`: against the commit, of this
-    directory. `untracked`: files that git neither knows nor ignores."""
+    directory. `untracked`: files that git neither knows nor ignores. `cut`: there is more of these than is kept."""
 
     commit: str
     branch: str
     diff: str
     untracked: tuple[str, ...]
+    cut: bool = False
 
 
-def checkout(directory: str) -> Checkout | None:
-    """What git says of a directory; None without git, a repository, or a commit."""
-    commit = _ask(directory, "rev-parse", "--verify", "HEAD")
+def checkout(directory: str) -> Checkout | str:
+    """What git says of a directory; why it says nothing where there is no git, no repository, no commit or no leave."""
+    commit, said = _ask(directory, "rev-parse", "--verify", "HEAD")
     if commit is None:
-        return None
-    branch = _ask(directory, "symbolic-ref", "--short", "-q", "HEAD") or ""
-    diff = _ask(directory, *_DIFF) or ""
-    names = (_ask(directory, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0")
-    return Checkout(commit.strip(), branch.strip(), diff[:DIFF], tuple(name for name in names[:NAMES] if name))
+        return said
+    branch = _ask(directory, "symbolic-ref", "--short", "-q", "HEAD")[0] or ""
+    diff = _ask(directory, *_DIFF)[0] or ""
+    names = (_ask(directory, "ls-files", "--others", "--exclude-standard", "-z")[0] or "").split("\0")[:-1]
+    cut = len(diff) > DIFF or len(names) > NAMES
+    return Checkout(commit.strip(), branch.strip(), diff[:DIFF], tuple(names[:NAMES]), cut)
 
 
-def _ask(directory: str, *words: str) -> str | None:
+def _ask(directory: str, *words: str) -> tuple[str | None, str]:
+    """What git answers, None if nothing; and the first line of what it says against it."""
     env = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_EXTERNAL_DIFF"):
         env.pop(name, None)
     try:
         done = subprocess.run(
             ["git", *_SAFE, "-C", directory, *words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, timeout=PATIENCE,
+            stdin=subprocess.DEVNULL, capture_output=True, env=env, timeout=PATIENCE,
             check=False,
         )  # fmt: skip
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode("utf-8", "backslashreplace") if done.returncode == 0 else None
+    except FileNotFoundError:
+        return None, "there is no git on PATH"
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return None, str(error)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "backslashreplace").splitlines()
+        return None, _reason(said[0]) if said else f"exit code {done.returncode}"
+    return done.stdout.decode("utf-8", "backslashreplace"), ""
+
+
+def _reason(said: str) -> str:
+    text = said.removeprefix("fatal: ")
+    return "there is no commit yet" if text == "Needed a single revision" else text

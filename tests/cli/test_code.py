@@ -108,7 +108,23 @@ def test_what_git_knew_is_kept(exs: Exs, project: Path) -> None:
     assert said.startswith(f"commit {commit}\nbranch trunk\n")
     assert "untracked blob\n" in said and "+changed" in said
     exs("push", "proj/sweep.yaml", "proj", "--name", "nogit", env={**exs.env, "PATH": "/nowhere"})
-    assert "no git repository" in exs("diff", "nogit/0", "--git")
+    assert "there is no git on PATH" in exs("diff", "nogit/0", "--git")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"), [("none", "not a git repository"), ("new", "there is no commit yet"), ("large", "(cut: ")]
+)
+def test_what_git_could_not_tell_is_said(exs: Exs, project: Path, state: str, said: str) -> None:
+    git = ["git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@b"]
+    if state != "none":
+        subprocess.run([*git, "init", "-q"], check=True, env=exs.env)
+    if state == "large":
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True, env=exs.env)
+        (project / "more").mkdir()
+        for number in range(1001):
+            (project / "more" / str(number)).touch()
+    exs("push", "proj/sweep.yaml", "proj")
+    assert said in exs("diff", "code/0", "--git")
 
 
 def test_a_job_without_code_says_where_it_runs(exs: Exs, project: Path) -> None:
