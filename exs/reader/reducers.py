@@ -36,15 +36,25 @@ def _sum(values: Numbers) -> float | None:
 def _mean(values: Numbers) -> float | None:
     if not values:
         return None
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
+    try:
+        return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
+    except OverflowError:  # of values whose sum no float can hold
+        return math.fsum(value / len(values) for value in values)
 
 
 def _std(values: Numbers) -> float | None:
     """Of a sample: divided by n - 1."""
     if len(values) < 2:
         return None
-    mean = math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    mean = _mean(values) if all(map(math.isfinite, values)) else math.nan
+    assert mean is not None
+    try:
+        return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    except OverflowError:  # of values whose squares no float can hold
+        size = max(map(abs, values))
+        spread = _std([value / size for value in values])
+        assert spread is not None
+        return spread * size
 
 
 def _median(values: Numbers) -> float | None:

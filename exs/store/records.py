@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from exs.errors import BrokenRecord, InputError
@@ -44,6 +44,8 @@ def plain(value: str) -> str:
 
 def loads(text: str | bytes, what: str) -> Json:
     """Strict JSON. Raises BrokenRecord naming `what`."""
+    if len(text) > LARGEST:
+        raise BrokenRecord(f"{what} is not readable: {len(text):,} bytes are more than exs writes.")
     try:
         word = text if isinstance(text, str) else text.decode("utf-8")
         if len(word) < _SHORT and not _large(word) and not ("E" in word and _large(word.lower())):
@@ -53,9 +55,26 @@ def loads(text: str | bytes, what: str) -> Json:
                 end = -1  # what is no JSON is told below
             if end == len(word):
                 return found
-        return _DECODER.decode(word)
+        value: Json = _DECODER.decode(word)
+        if word.count("[") + word.count("{") > DEPTH and _deep(value):
+            raise ValueError(f"it is nested deeper than {DEPTH} levels")
+        return value
     except (ValueError, RecursionError) as error:
         raise BrokenRecord(f"{what} is not readable: {error}.") from None
+
+
+def _deep(value: Json) -> bool:
+    """Whether it is nested too deep for those who go through it level by level inside each other."""
+    level: list[Json] = [value]
+    for _ in range(DEPTH):
+        level = [one for outer in level for one in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Json) -> Iterable[Json]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _refuse_constant(name: str) -> Json:
@@ -69,8 +88,20 @@ def _finite(text: str) -> float:
     return number
 
 
+def _bounded(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"{text[:40]}... has {len(text)} digits")
+    return int(text)
+
+
+#: Bytes of one record. Parameters and results have 64 KiB at most, a sweep 1 MiB; the list of all files of a run a few.
+LARGEST = 16 << 20
+#: Levels of one record; a sweep has 50 at most. Short ones may have as many as they have room for.
+DEPTH = 100
+#: Of a whole number: what is longer is no float, which columns, queries and plots take it for.
+_DIGITS = 300
 #: json.loads would make one per call, for three times the price.
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded)
 #: The same for text in which no number can be too large for a float: to ask each of them took half of the time.
 _QUICK: Any = getattr(json.JSONDecoder(parse_constant=_refuse_constant), "scan_once")  # noqa: B009 (typeshed lacks it)
 #: Begins with a letter of its own, which is searched eight times as fast as one of several.

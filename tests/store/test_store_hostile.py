@@ -12,7 +12,7 @@ import redis
 
 from exs.errors import BrokenRecord, ExsError, NotFound
 from exs.model import JobState, Outcome, Update
-from exs.store import keys
+from exs.store import keys, records
 from store.actors import CANCELED, CRASHED, DONE, Lab
 
 DEEP = "[" * 100_000
@@ -313,3 +313,36 @@ def test_a_record_whose_name_leads_out_is_no_job(lab: Lab, name: str) -> None:
     assert lab.slot("s2").claim() is None
     assert lab.client.zrange(keys.QUARANTINE, 0, -1) == [name]
     assert any("is quarantined" in finding for finding in lab.store.audit())
+
+
+def nested(levels: int, pair: str) -> str:
+    return '{"x": ' + pair[0] * (levels - 1) + "1" + pair[1] * (levels - 1) + "}"
+
+
+@pytest.mark.parametrize("field", ["pr", "rs", "mt"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested(900, "[]"),
+        nested(records.DEPTH + 1, "[]").replace("1", '"' + "y" * 250 + '"'),
+        '{"x": ' * 900 + "1" + "}" * 900,
+        '{"x": ' + "9" * 400 + "}",
+        '{"x": "' + "x" * records.LARGEST + '"}',
+    ],
+    ids=["lists", "one too many", "objects", "number", "size"],
+)
+def test_a_record_beyond_what_exs_writes_is_broken_and_the_others_are_shown(lab: Lab, field: str, text: str) -> None:
+    """Valid JSON all the same: who goes through it level by level, or takes its numbers for floats, fails."""
+    lab.push(1, 2)
+    victim, healthy = lab.ids()
+    lab.client.hset(keys.RQ_JOB + victim, field, text)
+    rows = {row.id: row for row in lab.store.jobs("e")}
+    assert "broken record" in rows[victim].detail and rows[healthy].state is JobState.QUEUED
+    assert "not readable" in rows[victim].detail and len(rows[victim].detail) < 300
+
+
+def test_what_exs_writes_is_no_broken_record() -> None:
+    deepest, flat = nested(records.DEPTH, "[]"), json.dumps({"x": [[i] for i in range(5000)]})
+    assert [records.dumps(records.loads(text, "x")) for text in (deepest, flat)] == [
+        text.replace(" ", "") for text in (deepest, flat)
+    ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from exs.model import JobState
+from exs.reader.reducers import REDUCERS
 from exs.view.plots import terminal
 from exs.view.plots.chart import Chart, Parallel
-from exs.view.plots.groups import colours
+from exs.view.plots.groups import colours, mean_and_spread
 from exs.view.plots.samples import Sample, Wish
 from exs.view.plots.scale import number, number_axis, spread_like_powers, text_axis
 from exs.view.plots.wanted import draw
@@ -94,3 +95,11 @@ def test_points_of_several_groups_at_one_place_stand_side_by_side() -> None:
     assert isinstance(plot, Chart)
     places = [plot.places(number, group.points)[0][0] for number, group in enumerate(plot.groups)]
     assert places == sorted(set(places)) and places[1] == 0.5
+
+
+@pytest.mark.parametrize("size", [1.0, 1e160, 1.7e308])
+def test_mean_and_spread_of_a_loss_that_went_through_the_roof(size: float) -> None:
+    mean, spread = mean_and_spread([size, size, size, size / 2])
+    assert mean == pytest.approx(0.875 * size) and spread == pytest.approx(0.25 * size)
+    assert REDUCERS["mean"]([size, size, size, size / 2]) == pytest.approx(mean)
+    assert REDUCERS["std"]([size, size, size, size / 2]) == pytest.approx(spread)

@@ -92,10 +92,15 @@ def _lacks(sample: Sample, wish: Wish, needed: Sequence[str], live: bool) -> str
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation; 0.0 for one value."""
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, 0.0
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    try:
+        mean = math.fsum(values) / len(values)
+        if len(values) < 2:
+            return mean, 0.0
+        return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    except OverflowError:  # of values whose squares no float can hold
+        size = max(map(abs, values))
+        mean, spread = mean_and_spread([value / size for value in values])
+        return mean * size, spread * size
 
 
 def ends(values: Sequence[float], log: bool) -> tuple[float, float, float]:
