@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from exs.store.store import Store
 
 
-def add_series(store: Store, rows: list[JobRow], names: Sequence[str]) -> None:
-    """Ask for what is known of metrics where a field like `loss.min` is wanted: the rows have the last values alone."""
-    if not any("." in name for name in names):
-        return
-    choice = choose(rows)
-    if any(part_of_metric(choice, name) for name in names):
-        found = store.metrics([row.id for row in rows if row.metrics], points=False)
+def add_series(store: Store, rows: list[JobRow], names: Sequence[str], curve: str = "") -> None:
+    """Ask for what is known of metrics where a field like `loss.min` is wanted: the rows have the last values alone.
+
+    `curve`: a metric of which the points are wanted. Of other metrics nothing is asked for.
+    """
+    wanted = [curve] if curve else []
+    if any("." in name for name in names):
+        choice = choose(rows)
+        wanted += [part[0] for name in names if (part := part_of_metric(choice, name))]
+    if wanted:
+        found = store.metrics([row.id for row in rows if row.metrics], points=bool(curve), names=wanted)
         for row in rows:
             row.series = found.get(row.id, {})
 

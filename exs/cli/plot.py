@@ -130,12 +130,8 @@ def _plot(store: Store | None, rows: list[JobRow], wish: Wish) -> Plot:
     wish = completed(rows, wish)
     curves = wish.kind == "curves"
     names = list(dict.fromkeys(name for name in (*(() if curves else (*wish.x, wish.y)), wish.color) if name))
-    if store is not None and curves:
-        found = store.metrics([row.id for row in rows if row.metrics])
-        for row in rows:
-            row.series = found.get(row.id, {})
-    elif store is not None:
-        add_series(store, rows, names)
+    if store is not None:
+        add_series(store, rows, names, wish.y if curves else "")
     now = store.now() if store is not None else 0.0
     fields = dict(zip(names, fields_of(rows, names, "cannot plot", now), strict=True))
     return draw(samples(rows, fields, wish.y if curves else ""), wish)
