@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from exs.errors import NotFound
+from exs.errors import ExsError, NotFound, RedisRefused
 from exs.store import keys, records
 from exs.store.base import Base
 from exs.store.connect import sentences
@@ -35,6 +36,7 @@ class Capsules(Base):
         """Keep the capsule `name` for an experiment that is about to be pushed; how many bytes had to be sent.
 
         `chunks`: all of them by name; only those that are not there travel, each `compressed` first. Safe to repeat.
+        What Redis has no memory for leaves nothing.
         """
         names = list(chunks)
         sent = 0
@@ -48,12 +50,22 @@ class Capsules(Base):
                     sent += len(data)
                     yield sha, data
 
-            for _ in self._stream("capsule_put", calls()):
-                pass
+            try:
+                for _ in self._stream("capsule_put", calls()):
+                    pass
+            except RedisRefused:
+                with suppress(ExsError):
+                    self.drop_chunks(missing)
+                raise
             # One that was there may have gone with the last capsule that had it.
             missing = [names[at] for at in self._call("capsule_commit", name, manifest, experiment, *names)]
             if not missing:
                 return sent
+
+    def drop_chunks(self, names: Sequence[str]) -> None:
+        """Remove those of these chunks that no capsule has: they would fill a full Redis until they are swept."""
+        for start in range(0, len(names), _ASKED):
+            self._call("capsule_drop", *names[start : start + _ASKED])
 
     def keep_capsule(self, name: str, manifest: str, chunks: Sequence[str], experiment: str) -> None:
         """Keep a capsule that is there for another experiment, which is about to be pushed. Raises NotFound."""

@@ -200,12 +200,12 @@ CAPSULES = "exs:capsules"
 #: has gone; removed with the capsule.
 CAPSULE_OF = "exs:capsule-of:"
 #: string per SHA-256: a chunk of capsules, compressed. Written by capsule_put, read by nodes; removed by capsule_sweep
-#: with the last capsule that has it.
+#: with the last capsule that has it, by capsule_drop before there is one.
 CHUNK = "exs:chunk:"
 #: hash: SHA-256 -> capsules that have the chunk. Written by capsule_commit and capsule_sweep.
 CHUNKS = "exs:chunks"
 #: zset: SHA-256 -> ms at which a chunk came that no capsule has yet. Written by capsule_put, emptied by capsule_commit,
-#: and by capsule_sweep of what a push that was broken off left.
+#: by capsule_drop of a push that was refused, and by capsule_sweep of what one that was broken off left.
 CHUNKS_LOOSE = "exs:chunks-loose"
 #: string: written last by who asks whether everything is on disk, read by nobody.
 SYNCED = "exs:synced"

@@ -22,7 +22,7 @@
                 health                                                                health.py
     nodes       drain  enable  drains                                                 drain.py
     gpus        gpus_unused  unused_gpus                                          gpus.py
-    code        put_capsule  keep_capsule  capsule  code  chunks  sweep_capsules        capsules.py
+    code        put_capsule  keep_capsule  capsule  code  chunks  drop_chunks  sweep_capsules  capsules.py
     logs        ask_log  run_files  send_requests  answer_to  next_log_request  answer_log
                                                                                       logs.py
     all         now  ping  on_disk                                                    base.py

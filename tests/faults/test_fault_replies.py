@@ -138,6 +138,7 @@ CALLS: dict[str, tuple[Callable[[Scene], None], Callable[[Store, Scene], Any]]] 
     "archive": (ended, lambda store, scene: store.archive("e")),
     "audit_job": (astray, lambda store, scene: store.audit()),
     "capsule_commit": (nothing, lambda store, scene: keep_code(store)),
+    "capsule_drop": (nothing, lambda store, scene: store.drop_chunks(["00", "22"])),
     "capsule_have": (nothing, lambda store, scene: keep_code(store)),
     "capsule_put": (nothing, lambda store, scene: keep_code(store)),
     "capsule_sweep": (code_kept, lambda store, scene: store.sweep_capsules(0)),

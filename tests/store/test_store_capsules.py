@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from exs.capsule.chunks import Manifest, digest
-from exs.errors import NotFound
+from exs.errors import NotFound, RedisRefused
 from store.actors import ME, SPEC, Killed, Lab, points
 
 
@@ -116,6 +116,23 @@ def test_a_push_that_is_killed_half_way_leaves_nothing_after_the_janitor(lab: La
     later(lab.client)
     lab.store.sweep_capsules(3600)
     assert held(lab.client) == set()
+
+
+def test_what_a_full_redis_refuses_leaves_nothing_and_takes_nothing_from_others(lab: Lab) -> None:
+    shared = b"s" * 100
+    first, text, chunks = capsule(shared)
+    lab.store.put_capsule(first, text, chunks, "e")
+    before = held(lab.client)
+    large, text, more = capsule(shared, *(bytes([i]) * 200_000 for i in range(30)))
+    lab.client.config_set("maxmemory", lab.client.info("memory")["used_memory"] + 2_000_000)
+    try:
+        with pytest.raises(RedisRefused, match="has no memory left"):
+            lab.store.put_capsule(large, text, more, "f")
+    finally:
+        lab.client.config_set("maxmemory", 0)
+    assert held(lab.client) == before
+    assert dict(lab.store.chunks(list(chunks))) == chunks
+    assert lab.store.put_capsule(large, text, more, "f") == 6_000_000
 
 
 def test_chunks_that_vanish_between_question_and_commit_are_sent_again(lab: Lab) -> None:
