@@ -43,7 +43,7 @@ RECENT = 20
     "--all",
     "everything",
     is_flag=True,
-    help="All that is finished or archived too; with -t every column in full.",
+    help="All that is finished or archived too; with -t every column.",
 )
 @click.option("--archived", is_flag=True, help="What is archived too.")
 @status_option

@@ -36,6 +36,8 @@ def install(for_user: bool, for_system: bool, run_as: str | None, root: str, opt
     system = for_system or (os.geteuid() == 0 and not for_user)
     if run_as and not system:
         raise InputError("--run-as goes with --system.", "A service of yours runs as you.")
+    if not root:
+        raise InputError("--root names no directory.", "Leave it out for this machine.")
     url = session.settings().redis_url
     if not url:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +65,8 @@ def command(
     if wait < 0 or wait != wait:
         raise InputError(f"--wait {wait:g} is no number of seconds.")
     where = check_output(output, "-o", str(Path.cwd()))
+    if os.path.exists(where) and not os.path.isdir(where):
+        raise InputError(f"-o {output} is not a directory.", "Run directories are made below it.")
     from exs.cli.puller import Order, run
 
     order = Order(name, given, where, once, wait, ignore_errors, allow_empty_results)

@@ -111,7 +111,8 @@ class _Runner:
     def _run_one(self, held: Held) -> Outcome:
         from exs_worker.attempt import Attempt
 
-        claim = replace(held.claim, name=held.claim.job)
+        # Anew in any case: where there were no results, a command that ended well has not done its work.
+        claim = replace(held.claim, name=held.claim.job, force=True)
         try:
             words = filled(self._order.words, claim.experiment, claim.job, dict(claim.params))
         except ExsError as error:

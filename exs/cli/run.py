@@ -76,6 +76,8 @@ def command(
         raise InputError(f"{'--local' if local else '--test-time'} goes with --test.", "Add it, or leave both out.")
     if debug and test:
         raise InputError("-d and --test contradict each other.", "Leave one of them out.")
+    if (debug or test) and as_json:
+        raise InputError("--json is the table of results, and -d and --test end without one.", "Leave it out.")
     sweep = with_environment(read_sweep(request), (), ())
     plans = plans_for(sweep, gpus, slots, per_gpu, cpus)
     for line in sweep.notes:

@@ -34,8 +34,10 @@ def command(script: str, dry_run: bool, first: int, quiet: bool) -> None:
 
     try:
         text = Path(script).read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        raise InputError(f"{script}: no such file.") from None
     except OSError as error:
-        raise InputError(f"{script} cannot be read: {error.strerror or error}.") from None
+        raise InputError(f"{script}: cannot be read: {error.strerror or error}.") from None
     read = read_script(text, script, complete)
     if not dry_run:
         check_command(read.scheduler)

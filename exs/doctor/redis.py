@@ -10,9 +10,9 @@ from exs.settings import masked_url
 from exs.store import keys, safety
 from exs.store.server import OLDEST, Clock, ServerFacts
 from exs.store.store import Store
+from exs.view.sizes import size
 from exs.view.when import duration
 
-MIB = 1 << 20
 #: Share of maxmemory, or of the machine's memory, from which there is reason to worry.
 _FULL = 0.9
 #: Seconds by which two clocks may differ before somebody wonders about a time in a list.
@@ -174,8 +174,7 @@ def memory(facts: ServerFacts) -> Iterator[Finding]:
             _set(facts, "maxmemory-policy", "noeviction"),
         )  # fmt: skip
     room = limit or machine
-    shown = f"{used / MIB:,.0f} MiB"
-    of = f"{room / MIB:,.0f} MiB" + ("" if limit else " that its machine has")
+    shown, of = size(used), size(room) + ("" if limit else " that its machine has")
     if room and used >= room * _FULL:
         severity = Severity.ERROR if limit and used >= limit else Severity.WARNING
         then = "pushes are refused" if severity is Severity.ERROR else "soon pushes are refused"

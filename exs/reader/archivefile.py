@@ -169,7 +169,7 @@ def is_archive(path: str) -> bool:
 def read(path: str) -> Archive:
     """The experiment in a file, all of which is as it was written. Raises NotFound, BrokenRecord."""
     if not os.path.isfile(path):
-        raise NotFound(f"there is no file {path}.")
+        raise NotFound(f"{path}: no such file.")
     if not is_archive(path):
         raise BrokenRecord(f"{path} holds no experiment.", "exs export and exs archive --to write such files.")
     try:

@@ -130,6 +130,8 @@ def pace_line(row: ExperimentRow) -> str:
     nothing to say."""
     if row.pace is None:
         return ""
+    if row.pace.typical is None and not left(row):
+        return f"{row.pace.share:.0%} of it is over"
     parts = [f"{row.pace.share:.0%}", f"about {left(row)} left" if left(row) else ""]
     if row.pace.typical is not None:
         parts[-1] += f" (a job takes {duration(row.pace.typical)})"

@@ -13,6 +13,8 @@ from exs.view.text import safe
 from exs.view.when import iso, utc
 
 _TYPE = "TYPE_EXPERIMENT"
+#: What a narrow screen does without, highest first.
+_SPARE = {"Type": 3, "User": 2, "Submitted": 1}
 
 
 @dataclass
@@ -30,6 +32,7 @@ class QueueTable:
         for column in columns:
             if column.header in ("Job Name", "User"):
                 column.least = 8
+            column.spare = _SPARE.get(column.header, 0)
         return bars(columns, screen)
 
     def document(self) -> Mapping[str, Json]:

@@ -93,13 +93,12 @@ def psql(
         if note is not None and note.cells[at]:
             yield f"| {_under(note, at, len(rule) - 2, screen)} |"
     yield f"+{rule}+"
-    if hidden:
-        yield screen.paint(f"not shown for want of room: {', '.join(hidden)}  ({hint})", "dim")
+    yield from _left_out(hidden, hint, screen)
 
 
 def bars(columns: Sequence[Column], screen: Screen) -> Iterator[str]:
     """The table as Determined drew it: ` | ` between columns, one line under the header, none around."""
-    columns, widths, _ = _fitted(columns, screen.width, between=3, outside=2, roomy=0)
+    columns, widths, hidden = _fitted(columns, screen.width, between=3, outside=2, roomy=0)
     header = " | ".join(
         screen.paint(padded(cut(column.header, size), size, column.right), "bold")
         for column, size in zip(columns, widths, strict=True)
@@ -108,6 +107,12 @@ def bars(columns: Sequence[Column], screen: Screen) -> Iterator[str]:
     yield "+".join("-" * (size + 2) for size in widths)
     for line in _lines(columns, widths, screen, " | "):
         yield f" {line}".rstrip()
+    yield from _left_out(hidden, "--csv shows all", screen)
+
+
+def _left_out(hidden: Sequence[str], hint: str, screen: Screen) -> Iterator[str]:
+    if hidden:
+        yield screen.paint(f"not shown for want of room: {', '.join(hidden)}  ({hint})", "dim")
 
 
 def _fits(columns: Sequence[Column], limit: int | None) -> bool:

@@ -178,6 +178,15 @@ def test_a_program_that_is_not_there_crashes_the_job_with_a_sentence(minimize: E
     assert "no such program: 'no-such-program'" in err
 
 
+def test_a_job_without_results_runs_anew_when_it_is_retried(minimize: Exs) -> None:
+    """Its command ended with success, which is no reason to leave it out."""
+    minimize("push", "MinimizeManual", "-p", "x", "1", "y", "2")
+    assert "no results: " in pull(minimize, "-c", "pass", code=1)[1]
+    minimize("retry", "MinimizeManual")
+    pull(minimize, "train.py", "%h")
+    assert minimize.json("show", "MinimizeManual/0")["result"] == {"result": 5}
+
+
 def test_a_random_search_is_pulled_for_as_long_as_one_likes(minimize: Exs, store: Store) -> None:
     minimize("add", "Search", "random", "x", "uniform", '{"low": 0, "high": 1}', "y", "const", '{"value": 2}')
     for _ in range(2):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exs.answers import Pushed
+from exs.answers import PoolQueue, Pushed, QueueRow
 from exs.model import Spec
 from exs.rows import JobRow, PastAttempt
 from exs.view.columns import choose
@@ -19,6 +19,7 @@ from exs.view.detail import ExperimentPage, JobPage
 from exs.view.experiments import ExperimentTable
 from exs.view.jobs import JobTable
 from exs.view.pushed import summary
+from exs.view.queue import QueueTable
 from exs.view.render import Listing, as_csv, as_ids, as_json
 from exs.view.screen import Screen, screen_of
 from exs.view.slots import SlotTable
@@ -228,3 +229,10 @@ def test_a_note_under_its_row_has_the_whole_width_of_the_screen() -> None:
         table = [line for line in lines if line[:1] in "+|"]
         assert len({width(line) for line in table}) == 1 and width(table[0]) <= columns
         assert any("a long story " * 5 in line for line in table) is whole
+
+
+def test_a_narrow_screen_has_the_queue_without_what_all_have_alike() -> None:
+    row = QueueRow("resnet", "0123abcd", "al", "a", 42, 1, NOW, 2, 8, 9, 1)
+    lines = list(QueueTable(PoolQueue("a", "", (row,))).lines(Screen(80)))
+    assert lines.pop() == "not shown for want of room: Type, User, Submitted  (--csv shows all)"
+    assert len(lines) == 3 and all(width(line) <= 80 for line in lines)

@@ -98,7 +98,7 @@ def _run_directory(store: Store, row: JobRow, workdir: str) -> RunDir:
     for files in _candidates(store, row, workdir):
         if _belongs(files.params, row.id):
             return files
-    raise NotFound(f"job {row.id} has no run directory on this node.")
+    raise NotFound(f"{row.experiment}/{row.index} has no run directory on {row.node} any more.")
 
 
 def _log_path(store: Store, request: LogRequest, workdir: str) -> Path:
