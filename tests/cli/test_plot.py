@@ -133,7 +133,9 @@ def test_a_page_needs_nothing_else_and_says_what_each_point_is(exs: Exs, lab: La
     assert "<th>param.model</th><th>lr</th><th>acc</th><th>low</th><th>high</th><th>n</th>" in text
     assert '<td>vit</td><td>0.01</td><td class="n">0.585</td>' in text
     exs("plot", "nets", "-x", "lr", "-y", "acc", "--raw", "-o", "a.html")
-    assert "<title>nets/3: lr 0.01: 0.53</title>" in (exs.cwd / "a.html").read_text()
+    text = (exs.cwd / "a.html").read_text()
+    assert "<title>nets/3: lr 0.01: 0.53</title>" in text
+    assert "<th>lr</th><th>acc</th><th>job</th>" in text and "<td>nets/3</td>" in text
 
 
 def test_every_point_of_a_curve_says_what_it_is_on_a_page_and_every_job_that_is_a_line(exs: Exs, lab: Lab) -> None:

@@ -18,7 +18,10 @@ _FEW = 20
 
 @dataclass(frozen=True)
 class Point:
-    """A mean of `n` jobs; `low` and `high` are where its bar or band ends. `of`: what it is, in words."""
+    """A mean of `n` jobs; `low` and `high` are where its bar or band ends. `of`: what it is, in words.
+
+    `job`: of a point of a single job, which one.
+    """
 
     x: float
     y: float
@@ -26,6 +29,7 @@ class Point:
     high: float
     n: int
     of: str
+    job: str = ""
 
 
 @dataclass
@@ -148,11 +152,15 @@ def table(plot: Plot) -> tuple[list[str], list[list[Json]]]:
 
 def _of_chart(plot: Chart) -> tuple[list[str], list[list[Json]]]:
     grouped = [plot.legend] if plot.legend else []
+    means = ["low", "high", "n"] if any(group.points for group in plot.groups) else []
+    jobs = ["job"] if any(group.runs for group in plot.groups) else []
     rows: list[list[Json]] = []
     for group in plot.groups:
         label = [group.label] if grouped else []
-        rows += ([*label, plot.x.word(p.x), p.y, p.low, p.high, p.n] for p in _drawn(group))
-    return [*grouped, plot.x.label, plot.y.label, "low", "high", "n"], rows
+        for p in _drawn(group):
+            spread = [p.low, p.high, p.n] if means else []
+            rows.append([*label, plot.x.word(p.x), p.y, *spread, *([p.job] if jobs else [])])
+    return [*grouped, plot.x.label, plot.y.label, *means, *jobs], rows
 
 
 def _drawn(group: Group) -> Iterator[Point]:

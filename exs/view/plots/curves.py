@@ -62,7 +62,7 @@ def chart(samples: Sequence[Sample], wish: Wish) -> Chart:
 def _group(label: str, those: Sequence[Sample], wish: Wish, named: str) -> Group:
     runs = [(sample, _finite(sample)) for sample in those]
     if wish.raw:
-        return Group(label, [], [[Point(x, y, y, y, 1, f"{s.job}{named}") for x, y in run] for s, run in runs])
+        return Group(label, [], [[Point(x, y, y, y, 1, f"{s.job}{named}", s.job) for x, y in run] for s, run in runs])
     group = Group(label)
     for step in _grid([run for _, run in runs]):
         values = [value for _, run in runs if (value := _at(run, step)) is not None]

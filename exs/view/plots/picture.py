@@ -122,7 +122,8 @@ def _means(axes: Any, plot: Chart, group: Group, number: int, many: bool) -> Non
     x, y = _apart(plot.places(number, group.points))
     low, high = ([plot.y.place(end) for end in ends] for ends in _ends(group.points))
     if plot.band:
-        axes.fill_between(x, low, high, color=colour, alpha=0.14, linewidth=0)
+        alpha = min(0.14, 0.4 / len(plot.groups))  # many bands, one over the other, would hide the lines
+        axes.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=0)
     else:
         bars = [bar for bar in zip(x, low, high, strict=True) if bar[1] < bar[2]]
         if bars:

@@ -100,7 +100,7 @@ def _add(group: Group, bucket: Sequence[Sample], place: float, wish: Wish, where
     values = [value_of(sample, wish.y) for sample in bucket]
     if wish.raw:
         singles = zip(bucket, values, strict=True)
-        group.runs.append([Point(place, v, v, v, 1, f"{s.job}: {where}: {v:.4g}") for s, v in singles])
+        group.runs.append([Point(place, v, v, v, 1, f"{s.job}: {where}: {v:.4g}", s.job) for s, v in singles])
     if not wish.raw or wish.kind == "line":
         mean, low, high = ends(values, bool(wish.log_y))
         of = f"{where}: {said(mean, low, len(values))}"
