@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -22,6 +22,15 @@ from exs.store import keys
 _ADDRESS = re.compile(r"Error -?\d+ connecting to \S+\. (?=\S)")
 #: What a script says that met what it did not expect, after the place: 6.2 says where first, 7 behind it as well.
 _FAILED = re.compile(r".*user_script:\s?\d+: (.+?)(?: script: .*)?$", re.DOTALL)
+#: What may stand behind the `?` of a URL.
+_OPTIONS = frozenset(
+    ("client_name", "db", "health_check_interval", "max_connections", "password", "protocol", "socket_connect_timeout",
+     "socket_keepalive", "socket_timeout", "username")
+)  # fmt: skip
+_TLS_OPTIONS = frozenset(
+    ("ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname",
+     "ssl_keyfile", "ssl_password")
+)  # fmt: skip
 _CHECK = "Is EXS_REDIS_URL right, and the server up?"
 
 
@@ -29,6 +38,7 @@ def connect(url: str, timing: Timing) -> redis.Redis:
     """A client for `url`, not yet connected. Raises InputError for a URL that is none."""
     try:
         _check_database(url)
+        _check_options(url)
         return redis.Redis.from_url(
             url,
             decode_responses=False,
@@ -43,6 +53,17 @@ def connect(url: str, timing: Timing) -> redis.Redis:
             f"{masked_url(url)!r} is not a Redis URL.",
             "Write redis://host:6379/0, rediss://host:6380 or unix:///path/to/socket; a / in a password is %2F.",
         ) from None
+
+
+def _check_options(url: str) -> None:
+    """Raise InputError for an option behind the `?` that redis-py would hand to who does not know it, or that would
+    change what answers are."""
+    parts = urlsplit(url)
+    known = _OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _OPTIONS
+    for name in parse_qs(parts.query, keep_blank_values=True):
+        if name not in known:
+            what = "goes with rediss://" if name in _TLS_OPTIONS else "is no option of a Redis URL"
+            raise InputError(f"{masked_url(url)!r}: {name[:40]!r} {what}.", f"There are {', '.join(sorted(known))}.")
 
 
 def _check_database(url: str) -> None:

@@ -262,3 +262,18 @@ def test_what_answers_is_no_redis(exs: Exs) -> None:
         thread.start()
         said = unreachable(exs, f"redis://:hunter2@127.0.0.1:{web.getsockname()[1]}", "list")
     assert "is no Redis" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://127.0.0.1:1/0?foo=1", "'foo' is no option of a Redis URL"),
+        ("redis://127.0.0.1:1?retry=", "'retry' is no option"),
+        ("redis://127.0.0.1:1?decode_responses=yes", "'decode_responses' is no option"),
+        ("redis://:hunter2@127.0.0.1:1?ssl_cert_reqs=none", "'ssl_cert_reqs' goes with rediss://"),
+    ],
+)
+def test_what_is_no_option_of_a_redis_url(exs: Exs, url: str, said: str) -> None:
+    exs.env["EXS_REDIS_URL"] = url
+    _, err = exs.both("list", code=2)
+    assert said in err and "There are client_name, db, " in err and "hunter2" not in err
