@@ -218,8 +218,10 @@ def _from_file(path: Path) -> dict[str, tuple[str, str]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the config file {path}: {error}.") from None
+    except OSError as error:
+        raise InputError(f"cannot read the config file {path}: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read the config file {path}: byte {error.start} is not UTF-8 text.") from None
     import configparser  # only for those who have a config file: 4 ms
 
     parser = configparser.ConfigParser(interpolation=None)

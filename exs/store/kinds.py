@@ -9,8 +9,8 @@ from exs.store import keys, records
 from exs.store.base import Base
 from exs.store.connect import sentences
 
-#: Keys that one script call looks at: about 2 ms of Redis.
-_PAGE = 1000
+#: Keys that one script call looks at: a millisecond of Redis (measured).
+_PAGE = 500
 
 #: What each key of the page is, by its whole name or by what stands up to its second colon.
 KINDS = {
@@ -18,8 +18,8 @@ KINDS = {
         keys.SCHEMA, keys.POSITION, keys.CAPSULE, keys.CHUNK, keys.SERIES, keys.SYNCED, keys.LAST,
     ), "string"),
     **dict.fromkeys((
-        keys.RQ_JOB, keys.RQ_WORKER, keys.IDS, keys.EXPERIMENT, keys.QUEUES, keys.SPECS, keys.POINTS, keys.STAGE,
-        keys.TEMPLATE, keys.COMING, keys.HOLD, keys.POOL, keys.METRICS, keys.MEND, keys.NODE, keys.UNUSED,
+        keys.RQ_JOB, keys.RQ_WORKER, keys.IDS, keys.EXPERIMENT, keys.QUEUES, keys.SPECS, keys.CODES, keys.POINTS,
+        keys.STAGE, keys.TEMPLATE, keys.COMING, keys.HOLD, keys.POOL, keys.METRICS, keys.MEND, keys.NODE, keys.UNUSED,
         keys.DRAINED, keys.PULSE, keys.BREAKER, keys.CHUNKS,
     ), "hash"),
     **dict.fromkeys((

@@ -42,3 +42,11 @@ def test_what_a_config_file_says_is_used_or_refused(tmp_path: Path, text: str, s
     with pytest.raises(InputError) as refused:
         load(configured(tmp_path, text))
     assert said in str(refused.value)
+
+
+def test_a_config_file_that_cannot_be_read_is_one_plain_sentence(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"[exs]\n\xff\xfe")
+    for path, said in ((tmp_path, "Is a directory."), (tmp_path / "bytes", "byte 6 is not UTF-8 text.")):
+        with pytest.raises(InputError) as refused:
+            load({"EXS_CONFIG": str(path)})
+        assert str(refused.value) == f"cannot read the config file {path}: {said}"
