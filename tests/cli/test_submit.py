@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.lab import wait_for
 from harness import slurm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -235,6 +236,24 @@ def test_a_script_of_no_use_is_refused_and_nothing_is_submitted(site: Site, text
     assert said in done.stderr
     assert not site.calls
     assert not (site.work / "logs").exists()
+
+
+def test_one_that_is_killed_while_it_reads_runs_no_job_on_the_spot(site: Site) -> None:
+    """Its shell knows of no answer then whether a command is a job. One kill in five made it run one."""
+    site.script(["#SBATCH -t 1"], "touch begun\nwhile :; do python main.py a=1; done\n")
+    begun = site.work / "begun"
+    for _ in range(12):
+        begun.unlink(missing_ok=True)
+        words = [sys.executable, "-m", "exs", "submit", "--dry-run", "script.sh"]
+        told, tells = os.pipe()  # open as long as the shell lives, too
+        submit = subprocess.Popen(words, cwd=site.work, env=site.env, stdout=tells, stderr=tells)
+        os.close(tells)
+        wait_for(begun.exists, "the script is read", 60)
+        submit.kill()
+        submit.wait()
+        with os.fdopen(told, "rb") as output:
+            output.read()
+    assert not (site.work / "ran").exists()
 
 
 def test_without_the_submit_command_the_scripts_can_still_be_seen(site: Site) -> None:

@@ -2,7 +2,7 @@
 
 Bash itself says which commands come, in which order, with which words: loops, functions, variables and conditions mean
 here what they mean in the script. Its DEBUG trap asks before each command and, under `extdebug`, leaves it out. What
-stands behind the last job is not run at all.
+stands behind the last job is not run at all. Once nobody answers it any more, bash runs nothing: least of all a job.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __exs_ask() {
     __exs_own=1
     (( BASH_SUBSHELL == 0 )) || [[ /dev/fd/1 -ef /dev/fd/$__exs_stdout ]] || __exs_own=0
     printf '%s\0' "$__exs_own" "$__exs_statement" "$1" >&$EXS_SUBMIT_TELLS
-    IFS= read -r -d '' __exs_reply <&$EXS_SUBMIT_HEARS
+    IFS= read -r -d '' __exs_reply <&$EXS_SUBMIT_HEARS || exit 75
     [[ $__exs_reply == "("* ]]
 }
 __exs_tell() {
     __exs_held=()
-    IFS= read -r -d '' __exs_names <&$EXS_SUBMIT_HEARS
+    IFS= read -r -d '' __exs_names <&$EXS_SUBMIT_HEARS || exit 75
     for __exs_name in $__exs_names; do
         [[ -v $__exs_name ]] && __exs_held+=("$(declare -p "$__exs_name")")
     done
