@@ -23,7 +23,7 @@ def command() -> None:
     """Experiments, in Determined's words. exs list, show, pause, activate, cancel and kill are the other verbs."""
 
 
-@command.command()
+@command.command(short_help="Queue what a file describes, with its code.")
 @click.argument("config")
 @click.argument("context", metavar="[CONTEXT_DIR]", required=False)
 @click.option("-i", "--include", "includes", multiple=True, metavar="PATH", help="Send this file or directory too.")

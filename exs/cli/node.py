@@ -17,7 +17,9 @@ def command() -> None:
     """Make this machine's worker a service that is there after every start."""
 
 
-@command.command(context_settings={"ignore_unknown_options": True})
+@command.command(
+    short_help="Write a systemd unit that runs exs worker.", context_settings={"ignore_unknown_options": True}
+)
 @click.option("--user", "for_user", is_flag=True, help="A service of yours, without root. [default unless root]")
 @click.option("--system", "for_system", is_flag=True, help="A service of the machine; as root. [default for root]")
 @click.option("--run-as", metavar="USER", help="With --system: who runs the jobs. [default: who called sudo]")

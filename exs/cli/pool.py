@@ -29,7 +29,7 @@ def command(context: click.Context) -> None:
         context.invoke(list_pools)
 
 
-@command.command("list")
+@command.command("list", short_help="Every pool with its slots and experiments.")
 @forms(csv=True, quiet="Names only, one per line.")
 def list_pools(form: str | None = None) -> None:
     """Every pool: its slots, how many are busy, its scheduler, the experiments that are active in it."""
@@ -51,7 +51,7 @@ def show_pool(pool: str, form: str | None) -> None:
     show(PoolPage(found[pool]), form)
 
 
-@command.command("set")
+@command.command("set", short_help="How the jobs of a pool are scheduled.")
 @click.argument("pool")
 @click.option(
     "--scheduler",

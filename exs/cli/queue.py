@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from exs.store.store import Store
 
 
-@click.command("queue")
+@click.command("queue", short_help="Who comes next, in Determined's columns.")
 @click.option(
     "-p", "--pool", "--resource-pool", "pool", default=DEFAULT_POOL, metavar="POOL", help="The queue of another pool."
 )

@@ -31,7 +31,7 @@ def _with_operations(verb: click.Command) -> click.Command:
     return verb
 
 
-@click.command("update")
+@click.command("update", short_help="Another place, priority, weight or pool.")
 @click.argument("target", metavar="ID")
 def command(target: str, as_json: bool, to_top: bool, **given: str | None) -> None:
     """Change the place, the priority or the pool of an experiment (NAME, its id, or last): one thing at a time.
@@ -52,7 +52,7 @@ def command(target: str, as_json: bool, to_top: bool, **given: str | None) -> No
 _with_operations(command)
 
 
-@click.command("update-batch")
+@click.command("update-batch", short_help="Several such changes, or none.")
 @click.argument("operations", nargs=-1, required=True, metavar="ID.OPERATION=VALUE ...")
 @click.option("--json", "as_json", is_flag=True, help="What was changed, as JSON.")
 def batch(operations: tuple[str, ...], as_json: bool) -> None:

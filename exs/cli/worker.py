@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -88,6 +89,8 @@ def command(
     plans = plan_slots(found, gpus, slots, per_gpu, cpus, _visible(allocation))
     if workdir and not os.path.isdir(workdir):
         raise InputError(f"--workdir {workdir} is not a directory.")
+    if workdir and not os.access(workdir, os.X_OK):
+        raise InputError(f"--workdir {workdir} cannot be entered: {os.strerror(errno.EACCES)}.")
     note = index_note(found, plans)
     if note:
         session.note(note)
@@ -159,7 +162,7 @@ def _terms(until: str, grace: str | None, idle_exit: str | None, max_jobs: int |
     )
 
 
-@command.command()
+@command.command(short_help="Stop the workers of this user on this machine.")
 @click.option("--now", is_flag=True, help="Hand running jobs back to the queue instead of finishing them.")
 @click.option(
     "--timeout",

@@ -139,9 +139,9 @@ def _runs(question: Question, selection: Selection) -> Answer:
     columns = list(question.columns) or _chosen(found, apart.names(), question.best)
     names = columns if question.columns else _short(columns)
     known = {key: [run.find(key) for run in found] for key in columns}
-    for key in columns:
+    for key in question.columns:  # those that were chosen here are of some run, shown or not
         if found and all(value is MISSING for value in known[key]):
-            made.notes.append(f"no run has {key}.")
+            made.notes.append(f"{'no run' if question.top is None else 'none of these'} has {key}.")
     made.headers = ["run", *names]
     made.rows = [
         [run.label, *(None if known[key][at] is MISSING else known[key][at] for key in columns)]
@@ -182,10 +182,12 @@ def _best(question: Question, runs: Iterable[Run]) -> Iterable[Run]:
 
     ordered = sorted(runs, key=order) if question.top is None else heapq.nsmallest(question.top, runs, key=order)
     if ordered and not there:
-        raise InputError(
-            f"no run has {question.best!r}, by which the best is chosen.", "exs results shows what there is."
-        )
+        raise _no_best(question)
     return ordered
+
+
+def _no_best(question: Question) -> InputError:
+    return InputError(f"no run has {question.best!r}, by which the best is chosen.", "exs results shows what there is.")
 
 
 def _place(value: Json, highest: bool) -> tuple[bool, Any]:
@@ -297,6 +299,8 @@ def _grouped(question: Question, groups: list[_Group], columns: list[str]) -> An
         del made.rows[question.top :]
     for name in names:
         if not any(name in group.numbers for group in groups):
+            if groups and name == question.best:
+                raise _no_best(question)
             made.notes.append(f"no run has a number {name}.")
     return made
 

@@ -7,6 +7,7 @@ line per job, by index, with the fields of JobRow that are not as by default. Th
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -170,6 +171,8 @@ def read(path: str) -> Archive:
     """The experiment in a file, all of which is as it was written. Raises NotFound, BrokenRecord."""
     if not os.path.isfile(path):
         raise NotFound(f"{path}: no such file.")
+    if not os.access(path, os.R_OK):
+        raise BrokenRecord(f"{path}: cannot be read: {os.strerror(errno.EACCES)}.")
     if not is_archive(path):
         raise BrokenRecord(f"{path} holds no experiment.", "exs export and exs archive --to write such files.")
     try:

@@ -8,6 +8,7 @@ is broken, or of another version, is made anew; one that cannot be written is do
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -53,6 +54,8 @@ def index(root: str, cache: str | None = None, refresh: bool = True) -> Found:
     """
     if not os.path.isdir(root):
         raise NotFound(f"{root} is no directory.", "Give one that holds run directories, such as output or logs.")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise NotFound(f"{root}: cannot be read: {os.strerror(errno.EACCES)}.")
     root = os.path.realpath(root)
     place = _place(root, cache)
     known = _load(place)

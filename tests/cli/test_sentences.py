@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -153,3 +157,43 @@ def test_what_comes_next_is_what_can_be_done(lived_in: Exs) -> None:
     lived_in("pause", "hand")
     assert lived_in("show", "hand").endswith("next: exs list -t hand · exs activate hand\n")
     lived_in("activate", "hand")
+
+
+@pytest.fixture
+def blind(lived_in: Exs) -> Iterator[Exs]:
+    """A person whom the kernel keeps from what they may not read, root or not; a file and a directory of that kind."""
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv")
+    lived_in("export", "alpha", "closed.jsonl")
+    places = [lived_in.cwd / "closed.jsonl", lived_in.cwd / "closed"]
+    places[1].mkdir()
+    for place in places:
+        place.chmod(0)
+    yield lived_in
+    for place in places:
+        place.chmod(0o700)
+    places[0].unlink()
+    places[1].rmdir()
+
+
+def test_what_may_not_be_read_is_called_so(blind: Exs) -> None:
+    less = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    for words in (
+        ("list", "closed.jsonl"),
+        ("results", "closed.jsonl"),
+        ("results", "./closed"),
+        ("plot", "closed.jsonl"),
+        ("worker", "--cpus", "1", "--workdir", "closed"),
+    ):
+        process = subprocess.run(
+            [*less, *blind.words(*words)], cwd=blind.cwd, env=blind.env, capture_output=True, text=True, timeout=60
+        )
+        assert process.returncode == 2 and process.stderr.endswith(": Permission denied.\n"), process.stderr
+
+
+def test_keys_that_no_run_has_are_said_and_others_not(lived_in: Exs) -> None:
+    assert lived_in.both("results", "alpha", "--top", "1")[1] == ""
+    assert lived_in.both("results", "alpha", "--columns", "lr,nope")[1] == "no run has nope.\n"
+    assert sentence(lived_in, "results", "alpha", "--group-by", "lr", "--best", "nope").startswith(
+        "exs: no run has 'nope', by which the best is chosen."
+    )
