@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from exs.errors import RedisRefused
 from exs.store import keys
 from exs.store.kinds import KINDS
-from store.actors import CRASHED, Lab
+from store.actors import CRASHED, DONE, Lab, Slot
 
 
 def test_the_types_are_those_of_the_page() -> None:
@@ -66,3 +68,44 @@ def test_what_fails_inside_a_script_is_told_without_where(lab: Lab) -> None:
         RedisRefused, match=r"a script of exs cannot read: attempt to perform arithmetic on [^.@]*\. exs doctor"
     ):
         lab.store._call("states", "e", 0)
+
+
+KEYS = (
+    keys.LEASES, keys.LATER, keys.RQ_QUEUE + "e", keys.RQ_WIP + "e", keys.RQ_FINISHED + "e", keys.RQ_FAILED + "e",
+    keys.RQ_SCHEDULED + "e", keys.QUEUES + "e", keys.ORDER + "default", keys.SHAPES + "default",
+    keys.READY + "default:||",
+)  # fmt: skip
+ENDS: dict[str, Callable[[Lab, Slot], object]] = {
+    "done": lambda lab, slot: slot.finish(DONE),
+    "crashed": lambda lab, slot: slot.finish(CRASHED),
+    "released": lambda lab, slot: slot.release(),
+    "died": lambda lab, slot: lab.store.slot_dead([slot.offer.slot], "killed"),
+    "claims": lambda lab, slot: lab.slot("third").claim("attempt-of-third"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_once_the_key_is_back_every_job_stands_where_it_should(lab: Lab, end: str) -> None:
+    """A script that Redis stopped in the middle has done half of its work, each time that it was called again."""
+    for key in KEYS:
+        lab.client.flushall()
+        lab.push(*range(5), retries=1, max_running=3)
+        slot, other = lab.slot("first"), lab.slot("second")
+        slot.must_claim()
+        other.must_claim()
+        other.finish(CRASHED)
+        lab.client.renamenx(key, "aside") if lab.client.exists(key) else lab.client.delete("aside")
+        lab.client.set(key, "x")
+        for _ in range(4):
+            with suppress(RedisRefused):
+                ENDS[end](lab, slot)
+        lab.client.delete(key)
+        if lab.client.exists("aside"):
+            lab.client.rename("aside", key)
+        ENDS[end](lab, slot)
+        for _ in range(4):
+            lab.hasten()
+            lab.reap()
+            lab.store.mend("e", 5.0)
+        running = lab.states().count("RUNNING")
+        assert (lab.store.audit(), int(lab.client.hget(keys.EXPERIMENT + "e", "running") or 0)) == ([], running), key
