@@ -70,14 +70,14 @@ def code_options(verb: Verb) -> Verb:
     return cast(Verb, decorated)
 
 
-def travels(store: Store, sweep: Sweep, code: CodeRequest) -> bool:
-    """Whether the push of a sweep sends code; says why not where it could be expected to.
+def travels(url: str, sweep: Sweep, code: CodeRequest) -> bool:
+    """Whether the push of a sweep to the queue at `url` sends code; says why not where it could be expected to.
 
     Raises InputError where none is sent that could be compared.
     """
     from exs.api.code import directory_of
 
-    if not wanted(code.wish, store.url, settings()) and not needs_copy(sweep, code.wish):
+    if not wanted(code.wish, url, settings()) and not needs_copy(sweep, code.wish):
         if code.if_changed:
             raise InputError(
                 "--if-code-changed compares the code that is sent, and this push sends none: "

@@ -25,7 +25,7 @@ def command(request: Request, code: CodeRequest, into: bool, as_json: bool) -> N
     """
     sweep = read_sweep(request)
     store = open_store()
-    if travels(store, sweep, code):
+    if travels(store.url, sweep, code):
         sweep = with_code(sweep, code.wish)
     planned = store.plan(
         sweep.name,

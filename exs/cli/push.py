@@ -167,7 +167,7 @@ def _push_sweep(asked: _Asked) -> _Done:
         wanted_by_all.refuse_unfit(store, sweep.name, pool)
     if asked.source is not None:
         keep_code(store, sweep)
-    elif travels(store, sweep, asked.code):
+    elif travels(store.url, sweep, asked.code):
         sweep = send_code(store, sweep, asked.code.wish, asked.into)
     needs = Needs()
     jobs = needs.noted(sweep.jobs())

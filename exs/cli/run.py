@@ -15,7 +15,7 @@ import click
 from exs.api.context import Wish
 from exs.api.environment import with_environment
 from exs.cli import session
-from exs.cli.code import needs_copy, send_code
+from exs.cli.code import CodeRequest, needs_copy, send_code, travels
 from exs.cli.pushing import push
 from exs.cli.sweep_options import Request, SweepCommand, read_sweep, sweep_options
 from exs.errors import EXIT_INTERRUPTED, EXIT_JOB_FAILED, EXIT_OK, InputError
@@ -92,7 +92,7 @@ def command(
         from exs.cli.localtest import run_test
         from exs.sweep.units import duration
 
-        wish = Wish() if needs_copy(sweep, Wish()) else None
+        wish = Wish() if travels(session.settings().redis_url, sweep, CodeRequest()) else None  # as a push from here
         context.exit(run_test(sweep, plans[0], duration(test_time, "--test-time"), wish))
     needs = dict.fromkeys(job.resources for job in islice(_for_here(sweep), _LOOKED_AT))
     here.check(plans, needs, sweep.pool, session.host())

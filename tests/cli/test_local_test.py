@@ -44,7 +44,7 @@ def stages(exs: Exs, sweep: str, *options: str, code: int = 0) -> tuple[dict[str
 
 
 def scratch(out: str) -> Path:
-    match = re.search(r"in (/\S+)$", out.splitlines()[0])
+    match = re.search(r"^test .* in (/\S+)$", out, re.MULTILINE)
     assert match
     return Path(match[1])
 
@@ -109,6 +109,18 @@ def test_what_could_never_work_fails_with_its_reason(alone: Exs, sweep: str, sta
     assert found[stage] == "FAIL", out
     assert said in out
     assert scratch(out).is_dir(), "what it left is there to be looked at"
+
+
+def test_where_code_would_travel_it_runs_a_copy_after_the_startup_hook(alone: Exs) -> None:
+    (alone.cwd / "startup-hook.sh").write_text("export FROM_HOOK=heard\n")
+    (alone.cwd / "t.sh").write_text("echo $FROM_HOOK; touch written; false\n")
+    sweep = "name: t\ncommand: sh t.sh\n"
+    _, out = stages(alone, sweep, code=1)
+    assert "heard" not in out and (alone.cwd / "written").exists(), "a queue of this machine runs what stands here"
+    (alone.cwd / "written").unlink()
+    alone.env |= {"EXS_REDIS_URL": "redis://queue.invalid:6379", "HOME": "/elsewhere"}
+    _, out = stages(alone, sweep, code=1)
+    assert out.startswith("code: 3 files of ") and "  | heard\n" in out and not (alone.cwd / "written").exists()
 
 
 def test_it_names_the_command_that_failed_with_its_values_and_last_words(alone: Exs) -> None:
