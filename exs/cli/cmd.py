@@ -30,12 +30,25 @@ def _parts(row: JobRow, spec: Spec) -> Iterator[str]:
         folder = shlex.quote(f"{row.experiment}-{row.index}")
         yield f"exs checkout {shlex.quote(f'{row.experiment}/{row.index}')} {folder}"
         yield f"cd {folder}"
+        yield from _python(spec)
         yield "{ [ ! -f startup-hook.sh ] || . ./startup-hook.sh; }"
     else:
         yield f"cd {shlex.quote(spec.cwd)}"
+        yield from _python(spec)
     words = " ".join(_assignments(row, spec))
     for line in typed(row, spec).values():
         yield f"env {words} bash -c {shlex.quote(line)}" if _needs_shell(line) else f"env {words} {line}"
+
+
+def _python(spec: Spec) -> Iterator[str]:
+    """What makes the environment of `python: auto`, as a node does (exs/tools/uv.py)."""
+    if spec.python:
+        yield f"exs_python={'$PWD/.venv' if spec.capsule else '$(mktemp -d)'}"
+        yield 'uv venv -q --clear "$exs_python"'
+        sync = 'UV_PROJECT_ENVIRONMENT="$exs_python" uv sync -q --frozen --no-install-project --no-default-groups'
+        install = 'uv pip install -q --python "$exs_python" -r requirements.txt'
+        yield f"if [ -f uv.lock ]; then {sync}; else {install}; fi"
+        yield '. "$exs_python/bin/activate"'
 
 
 def _assignments(row: JobRow, spec: Spec) -> Iterator[str]:

@@ -114,6 +114,27 @@ def test_a_node_of_another_user_builds_it_once_and_runs_the_project(fleet: Fleet
     fleet.check()
 
 
+def test_the_line_of_a_job_makes_its_environment_too(fleet: Fleet) -> None:
+    root = project(fleet.home / "proj")
+    (root / "requirements.txt").write_text(f"./{WHEEL}\n")
+    fleet.exs("push", "proj/sweep.yaml", "proj")
+    fleet.exs("checkout", "env/0", "env-0")
+    line = fleet.exs("cmd", "env/0")
+    begins = "exs checkout env/0 env-0 && "
+    assert line.startswith(begins) and UV is not None
+    path = f"{os.path.dirname(UV)}:{os.environ['PATH']}"
+    report = fleet.home / "report"
+    ran = subprocess.run(
+        ["bash", "-c", line.removeprefix(begins)],
+        cwd=fleet.home,
+        env={**os.environ, "PATH": path, "EXS_REPORT": str(report), "UV_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert str(fleet.home / "env-0" / ".venv") in ran.stdout and "from the wheel" in report.read_text()
+
+
 def test_what_uv_says_is_the_reason(fleet: Fleet) -> None:
     root = project(fleet.home / "proj")
     (root / "requirements.txt").write_text("./missing-1.0-py3-none-any.whl\n")
