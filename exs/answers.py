@@ -93,6 +93,7 @@ class Pushed:
     gone: int = 0  #: in the queue but no longer in the file
     duplicates: int = 0  #: identical points in the file, run once
     older: OlderCode | None = None  #: of these counts, those of other code; None where no code travels
+    other_resources: int = 0  #: not over, and keep resources that the file no longer asks for; a plan does not look
     first_ids: tuple[str, ...] = ()
 
 

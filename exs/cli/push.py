@@ -25,7 +25,7 @@ from exs.model import DEFAULT_POOL, DEFAULT_PRIORITY, Json, Resources
 from exs.rows import ExperimentRow
 from exs.sweep.model import Options, Sweep
 from exs.view.experiments import paused
-from exs.view.pushed import record, summary
+from exs.view.pushed import kept_resources, record, summary
 from exs.view.text import safe
 
 if TYPE_CHECKING:
@@ -202,6 +202,8 @@ def _say(done: _Done, form: str | None, strict: bool) -> None:
         put(map(safe, ids[len(ids) - pushed.new :]))
     else:
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed, done.serving)])
+    if kept := kept_resources(pushed):
+        note(kept)
     if pushed.new and not strict and (why := done.needs.hindrance(store, pushed.experiment, done.pool)):
         note(f"{why} It waits for such a slot: exs why {pushed.experiment}")
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone

@@ -92,7 +92,7 @@ class Producers(Steering):
         `paused`: who or what keeps slots from taking any of them, from the first moment on; "" for nobody.
         `on_busy` is called once when it has to wait for another push of NAME, under way or broken off.
         `code`: digest of the code that travels, `Capsule.code`; "" for none.
-        `again`: what is queued again once the rest is in, as if it were new, but where it was and for the same slots.
+        `again`: what is queued again once the rest is in, as if it were new, but where it was.
         Safe to repeat: a second push of the same points finds them. Raises Refused when NAME belongs to another
         user or source, and InputError for jobs that are too large.
         """

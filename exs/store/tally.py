@@ -31,14 +31,16 @@ class Tally:
     before: int | None = None
     counts: _Counts = field(default_factory=dict)
     older: _Counts = field(default_factory=dict)
+    reshaped: int = 0
     collected: list[str] = field(default_factory=list)
     first_ids: list[str] = field(default_factory=list)
 
     def add(self, reply: list[Any]) -> None:
         """Add the answer of push.lua or points.lua."""
-        _, new, before, counts, collected, some, id8, older = reply
+        _, new, before, counts, collected, some, id8, older, reshaped = reply
         self.id = records.text(id8)
         self.new += new
+        self.reshaped += reshaped
         self.before = before if self.before is None else self.before
         for flat, into in ((counts, self.counts), (older, self.older)):
             for state, n in zip(map(records.text, flat[::2]), flat[1::2], strict=True):
@@ -64,6 +66,7 @@ class Tally:
             gone=max(0, (self.before or 0) - found),
             first_ids=tuple(self.first_ids),
             older=OlderCode(**_named(older)) if code else None,
+            other_resources=self.reshaped,
         )
 
 

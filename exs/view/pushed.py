@@ -30,6 +30,15 @@ def summary(verb: str, pushed: Pushed, screen: Screen) -> str:
     return f"{verb} {screen.paint(name, 'bold')}: {'  '.join(parts)}"
 
 
+def kept_resources(pushed: Pushed) -> str:
+    """That jobs which are not over keep others than the file asks for now, and what to do; "" where there are none."""
+    if not pushed.other_resources:
+        return ""
+    name, n = safe(pushed.experiment), pushed.other_resources
+    keep = f"{n} job that is there keeps" if n == 1 else f"{n} jobs that are there keep"
+    return f"{keep} other resources than are asked for now: exs rm {name} --status queued,crashed, and push again"
+
+
 def _of(older: int) -> str:
     return f"{older} with older code" if older else ""
 
@@ -48,4 +57,5 @@ def record(pushed: Pushed) -> dict[str, Json]:
         "gone": pushed.gone,
         "duplicates": pushed.duplicates,
         "older": vars(pushed.older) if pushed.older else None,
+        "other_resources": pushed.other_resources,
     }

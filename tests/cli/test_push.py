@@ -62,6 +62,18 @@ def test_force_runs_again_what_succeeded(exs: Exs, lab: Lab, sweep: Path) -> Non
     assert lab.store.counts("resnet")[S.QUEUED] == 6
 
 
+def test_a_push_says_which_jobs_keep_resources_that_are_no_longer_asked_for(exs: Exs, lab: Lab, sweep: Path) -> None:
+    exs("push", "sweep.yaml")
+    lab.end(lab.claim())
+    assert "resources" not in exs.both("push", "sweep.yaml")[1]
+    sweep.write_text(SWEEP + "resources: {gpus: 0}\n")
+    kept = "5 jobs that are there keep other resources than are asked for now: "
+    assert kept + "exs rm resnet --status queued,crashed, and push again" in exs.both("push", "sweep.yaml")[1]
+    exs("rm", "-y", "resnet", "--status", "queued,crashed")
+    assert "+5 new" in exs("push", "sweep.yaml")
+    assert "resources" not in exs.both("push", "sweep.yaml")[1]
+
+
 def test_quiet_prints_the_ids_of_the_new_jobs(exs: Exs, lab: Lab, sweep: Path) -> None:
     assert exs("push", "-q", "sweep.yaml").split() == [row.id for row in lab.store.jobs("resnet")]
     sweep.write_text(SWEEP.replace("3]", "3, 4]"))

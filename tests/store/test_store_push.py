@@ -233,6 +233,25 @@ class TestTwice:
         assert not slot.must_claim().force
         assert lab.store.audit() == []
 
+    def test_what_runs_again_has_the_resources_of_the_file_and_the_rest_is_counted(self, lab: Lab) -> None:
+        lab.push(*range(4))
+        slot, two = lab.slot(), lab.slot(gpus=("0", "1"))
+        for outcome in (DONE, CRASHED):
+            slot.must_claim()
+            slot.finish(outcome)
+        wider = [replace(job, resources=Resources(gpus=2)) for job in points(*range(4))]
+        again = lab.store.push("e", SPEC, wider, ME)
+        assert (again.queued, again.other_resources) == (2, 3), "two wait, one crashed"
+        again = lab.store.push("e", SPEC, wider, ME, again=FORCED)
+        assert (again.forced, again.other_resources) == (1, 3)
+        assert slot.must_claim().index == 2, "the first one is for two GPUs now"
+        assert two.must_claim().index == 0
+        two.finish(DONE)
+        assert lab.store.push("e", SPEC, wider, ME).other_resources == 3, "what is done is not counted"
+        lab.store.retry([lab.ids()[0]], force=True)
+        assert two.must_claim().index == 0
+        assert lab.store.audit() == []
+
     def test_a_removed_point_is_new_again(self, lab: Lab) -> None:
         lab.push(0, 1)
         lab.store.remove(lab.ids()[:1])

@@ -1,7 +1,7 @@
 --@ number code
 -- points(name, user, source, into, spec digest, code, point1, ...) -> {code, ...}: what a push would find. Writes nothing.
 -- `code`: digest of the code that the push would send, '' for none.
--- codes: ok, then new jobs {state, n ...} {} {} '' {state, n of them with other code ...} | taken user source | kind | archived
+-- codes: ok, then new jobs {state, n ...} {} {} '' {state, n of them with other code ...} 0 | taken user source | kind | archived
 -- keys read: exs:exp exs:points exs:queues exs:spec-code rq:job
 local name, digest, code = ARGV[1], ARGV[5], ARGV[6] ~= '' and ARGV[6]
 local e = redis.call('HMGET', EXPERIMENT .. name, 'user', 'source', 'jobs', 'archived', 'kind')
@@ -21,4 +21,4 @@ for i = 7, #ARGV do
     new = new + 1
   end
 end
-return {'ok', new, number(e[3]), flat(counts), {}, {}, '', flat(other)}
+return {'ok', new, number(e[3]), flat(counts), {}, {}, '', flat(other), 0}

@@ -1,5 +1,6 @@
 --@ time number list ready state attempt
--- retry(force, spec digest, id1, ...) -> {queued, already, kept, missing}; those of an archived experiment are kept as they are.
+-- retry(force, spec digest, job1, ...) -> {queued, already, kept, missing}; those of an archived experiment are kept as they are.
+-- job: an id, and behind a space the shape that it has from now on, where it is to have another one.
 -- CRASHED and CANCELED jobs are queued again with their retries and crash budget restored; DONE and PRUNED ones only
 -- with force, which also runs the commands that succeeded, from their beginning. They run as they were pushed, or, where a digest
 -- is given, as the push of that Spec. Ids are taken from the last, so that order is kept.
@@ -13,7 +14,8 @@ local function put_away(name)
   return archived[name]
 end
 for i = #ARGV, 3, -1 do
-  local job = load(ARGV[i])
+  local id, shape = string.match(ARGV[i], '^(%S*) ?(.*)$')
+  local job = load(id)
   if not job then
     missing = missing + 1
   elseif job.at or job.st == 'QUEUED' or job.st == 'PAUSED' then
@@ -27,6 +29,7 @@ for i = #ARGV, 3, -1 do
       redis.call('HDEL', RQ_JOB .. job.id, 'ck')
     end
     if digest ~= '' then redis.call('HSET', RQ_JOB .. job.id, 'sp', digest) end
+    if shape ~= '' then stand_in(job, queue_for_shape(job.exp, shape)) end
     requeue(job, now)
     touched[job.exp] = true
     queued = queued + 1

@@ -52,8 +52,7 @@ local function revive(job)
     'ended_at', 'started_at', 'exc_info', 'description')
   local home = redis.call('HGET', RQ_JOB .. job.id, 'oq')
   if home then
-    redis.call('HSET', RQ_JOB .. job.id, 'origin', home)
     redis.call('HDEL', RQ_JOB .. job.id, 'oq')
-    job.q = home
+    stand_in(job, home)
   end
 end

@@ -6,8 +6,7 @@ local function reshape(job, shape)
   local queue = queue_for_shape(job.exp, shape)
   if queue == job.q then return end
   redis.call('HSETNX', RQ_JOB .. job.id, 'oq', job.q)
-  redis.call('HSET', RQ_JOB .. job.id, 'origin', queue)
-  job.q = queue
+  stand_in(job, queue)
 end
 
 -- Remembers on which nodes a job must not run again, for people to see; its shape has the same for claim.
