@@ -43,6 +43,12 @@ end
 -- Whether a job's end was asked for.
 local function unwanted(job) return job.wn == 'cancel' or job.wn == 'kill' end
 
+-- Has a job that left its state belong to another queue of its experiment.
+local function stand_in(job, queue)
+  redis.call('HSET', RQ_JOB .. job.id, 'origin', queue)
+  job.q = queue
+end
+
 -- Takes a job that is over out of its registry, to run again with its retries and crash budget restored, and wherever it
 -- could at first.
 local function revive(job)

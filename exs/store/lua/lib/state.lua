@@ -80,12 +80,6 @@ local function enter(job, state, now, fields)
   end
 end
 
--- Has a job that left its state belong to another queue of its experiment.
-local function stand_in(job, queue)
-  redis.call('HSET', RQ_JOB .. job.id, 'origin', queue)
-  job.q = queue
-end
-
 local function set_queued(job, now)
   redis.call('HSET', RQ_JOB .. job.id, 'st', 'QUEUED', 'status', 'queued', 'enqueued_at', iso(now),
     'timeout', '-1', 'result_ttl', '-1')
