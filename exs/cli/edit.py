@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exs.cli.output import forms, jobs_of, say
-from exs.cli.selectors import Statuses, selected, selectors_argument, status_option
+from exs.cli.selectors import Statuses, nothing_there, selected, selectors_argument, status_option
 from exs.cli.session import open_store, settings
 from exs.errors import InputError, Refused
 from exs.model import FINAL, Json, Spec
@@ -46,6 +46,8 @@ def command(
     store = open_store()
     change = Change(_params(pairs), text, which)
     rows = selected(store, selectors, states)
+    if not rows:
+        raise nothing_there(selectors, states)
     todo = [row for row in rows if row.state not in FINAL]
     if not todo:
         raise _over(rows)
@@ -105,8 +107,6 @@ def _edit(store: Store, row: JobRow, job: Edited) -> str:
 
 
 def _over(rows: Sequence[JobRow]) -> Refused:
-    if not rows:
-        return Refused("no job is in that state; nothing was changed.", "")
     name = selector(rows[0])
     what = f"{name} is {rows[0].state.value}" if len(rows) == 1 else f"all {len(rows)} jobs are over"
     return Refused(

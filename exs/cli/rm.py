@@ -32,7 +32,7 @@ def command(selectors: tuple[str, ...], states: Statuses, yes: bool, as_json: bo
     store = open_store()
     names, ids = _wanted(store, schedys(store, selectors), states)
     what = _described(store, names, ids)
-    if not yes and not _sure(what):
+    if not yes and (names or ids) and not _sure(what):
         click.echo("Nothing was removed.")
         return
     ids += [job for name in names for job in store.ids(name)]

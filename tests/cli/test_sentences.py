@@ -80,6 +80,7 @@ REFUSED: dict[tuple[str, ...], str] = {
     ("list", "-t", "s.yaml"): r"s\.yaml holds no experiment\.",
     # ------------------------------------------------ jobs that are not there
     **{(verb, "alpha", "--status", "running"): r"no job of alpha has status running\.$" for verb in ("show", "logs")},
+    ("edit", "alpha", "--status", "running", "-p", "lr=3"): r"no job of alpha has status running\.$",
     ("plot", "alpha", "--status", "oom,running"): r"no job of alpha has status running or oom\.$",
     ("fetch", "alpha", "there", "--status", "running"): r"no job of alpha has status running\.$",
     ("fetch", "alpha"): r"There is no DIR behind 'alpha'",
@@ -125,6 +126,7 @@ SAID: dict[tuple[str, ...], str] = {
         "queued 0 jobs again, left 1 done, 1 crashed, 1 canceled, 1 paused (--force runs them again)\n"
     ),
     ("show", "alpha", "--status", "running", "-q"): "",
+    ("rm", "alpha", "--status", "running"): "removed 0 jobs\n",
     ("pool", "list", "-q"): "default\n",
 }
 
