@@ -50,7 +50,11 @@ class Entry:
         begin = f"info.{alive.MARK}."
         mark = {key.removeprefix(begin): value for key, value in flat.items() if key.startswith(begin)}
         info = {"status": flat["info.status"], "process_id": flat.get("info.process_id"), alive.MARK: mark}
-        return {**flat, "info.status": alive.status_of(info, LogDir(folder).lock)}
+        place = LogDir(folder)
+        status = alive.status_of(info, place.lock)
+        if status not in alive.UNFINISHED:
+            alive.settle(place.info, place.lock)
+        return {**flat, "info.status": status}
 
 
 def read(folder: str, suffix: str = "") -> Entry:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.lab import wait_for
+from exs import Reader
 from exs.alive import status_of
 from seeds.mlxp import Project
 
@@ -115,8 +116,12 @@ def test_a_killed_run_does_not_look_as_if_it_ran(project: Project, number: signa
     process.communicate(timeout=30)
     assert process.returncode == -number, "and what killed it is what its parent sees"
     assert alive(project, 1) == "FAILED"
+    if number is signal.SIGKILL:
+        assert project.status(1) == "RUNNING", "it could not say more, so who looks does"
+        (run,) = Reader(str(project.file("1").parent)).filter()
+        assert run["info.status"] == "FAILED"
+    assert project.status(1) == "FAILED"
     if number is not signal.SIGKILL:
-        assert project.status(1) == "FAILED"
         assert project.yaml("1/metadata/info.yaml")["end_date"] is not None
     assert project.runs() == [1]
 

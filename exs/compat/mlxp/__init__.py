@@ -24,6 +24,7 @@ What differs from MLXP 1.0.5 and its quick start:
 - Of Hydra there are overrides, sweeps, `range` and `choice`, groups by a `defaults` list, `${key}`, `--cfg job`; no
   packages, resolvers, other sweepers, or options `hydra.*`. Keys of a configuration are texts.
 - Keys of metrics are in `metrics/.keys/<log_name>.yaml`, as MLXP writes them, not in the `metrics.yaml` of its guide.
+- A run that was killed outright says FAILED in its `info.yaml` once `exs results` or a `Reader` has looked at it.
 - A run has the status STOPPED where exs asked it to stop and it saved what it had.
 - `ctx.info.status` and `ctx.mlxp.logger` are one level higher than MLXP has them, where its documents say they are.
 - `mlxp.` settings need no `+`; unknown ones are refused, and so are `use_version_manager` and `use_scheduler`.
