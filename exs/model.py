@@ -192,6 +192,8 @@ class Spec:
     python: str = ""
     #: Names in `env` whose values are shown to nobody.
     secrets: Sequence[str] = ()
+    #: Of an attempt whose job another slot was given, as its own was thought lost: "" to kill it, "keep" to let it end.
+    on_lost: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ _SPEC_TYPES: dict[str, type | tuple[type, ...]] = {
     "commands": dict, "cwd": str, "output": str, "env": dict, "job_dirs": bool, "timeout": (int, float, type(None)),
     "grace": (int, float, type(None)), "metrics": dict, "skip_done": bool, "datetime": str, "stop_signal": str,
     "on_failure": dict, "log_policies": (list, tuple), "capsule": str, "python": str, "secrets": (list, tuple),
+    "on_lost": str,
 }  # fmt: skip
 
 #: Fields of a Spec that came later are left out when nothing is said: a sweep that does not use them keeps its digest,
 #: and workers that do not know them run it.
 _LATER = {"stop_signal": ("SIGTERM",), "on_failure": ({},), "log_policies": ((), []), "capsule": ("",),
-          "python": ("",), "secrets": ((), [])}  # fmt: skip
+          "python": ("",), "secrets": ((), []), "on_lost": ("",)}  # fmt: skip
 
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 

@@ -105,6 +105,26 @@ def test_the_tree_of_a_node_that_returns_too_late_is_killed(fleet: Fleet) -> Non
     fleet.check()
 
 
+def test_the_tree_of_a_node_that_returns_too_late_may_end_where_the_sweep_says_so(fleet: Fleet) -> None:
+    go, go_far, proxy = fleet.root / "go", fleet.root / "far", fleet.proxy()
+    far = fleet.node("a", url=proxy.url)
+    (job,) = fleet.push("result", '{"loss": 1}', "until", go_far, "until", go, on_lost="keep")
+    first = fleet.wait_running(job)
+    proxy.stall()
+    fleet.node("b")
+    fleet.wait_running(job, 2)
+    proxy.go()
+    far.wait_for("it runs on (on_lost: keep), but counts no more")
+    assert fleet.witness.living(first.attempt)
+    go_far.touch()
+    go.touch()
+    far.wait_for(f"refused: the outcome of job={job} attempt={first.attempt}")
+    row = fleet.wait_state(job, S.DONE)
+    assert (row.node, row.attempts, row.result) == ("b", 2, {"loss": 1})
+    fleet.wait_gone("", 60)
+    fleet.check()
+
+
 def test_late_is_not_lost(fleet: Fleet) -> None:
     """Cut off for longer than the lease, shorter than lost_after: shown as late, renewed on return, run once."""
     go, proxy = fleet.root / "go", fleet.proxy()

@@ -231,6 +231,13 @@ def test_a_stop_signal_is_taken_with_and_without_sig(load: Any, written: str) ->
     assert load("command: x").spec.stop_signal == "SIGTERM"
 
 
+def test_what_was_lost_is_ended_unless_the_sweep_keeps_it(load: Any) -> None:
+    for line, expected in (("", ""), ("on_lost: kill", ""), ("on_lost: keep", "keep")):
+        assert load(f"command: x\n{line}").spec.on_lost == expected
+    with pytest.raises(InputError, match=r":2: on_lost is 'requeue', not keep or kill"):
+        load("command: x\non_lost: requeue")
+
+
 def test_overrides_reach_every_key(load: Any) -> None:
     sweep = load(
         "command: x\nresources: {gpus: 1}\ntimeout: 4h",

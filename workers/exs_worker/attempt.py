@@ -59,6 +59,7 @@ class Attempt:
     `directory`, and `log` of the command that runs or ran last, are absolute paths for whoever reads meanwhile.
     `bad_block`: why a block of results that it printed could not be read, "" if it could.
     `stuck` holds the pids that could not be ended: while one of them lives, its GPU must not be used.
+    `void`: it was fenced out, and nothing of it counts.
     """
 
     def __init__(self, claim: Claim, spec: Spec, place: Place) -> None:
@@ -67,6 +68,7 @@ class Attempt:
         self.log = ""
         self.stuck: tuple[int, ...] = ()
         self.bad_block = ""
+        self.void = False
         self._spec = spec
         self._place = place
         self._stops: set[str] = set()
@@ -101,13 +103,22 @@ class Attempt:
     def request_stop(self, kind: str) -> None:
         """Ask for the end of the attempt, from any thread or signal handler; then write to the `wake` of `run`.
 
-        "kill": SIGKILL; "fenced": SIGKILL, and the outcome is void; all others: a line in `$EXS_CONTROL`, the stop
-        signal, grace, SIGKILL.
+        "kill": SIGKILL; "fenced": SIGKILL, unless the sweep keeps what was lost, and the outcome is void; all others: a
+        line in `$EXS_CONTROL`, the stop signal, grace, SIGKILL.
         Raises ValueError for another word.
         """
         if kind not in STOPS:
             raise ValueError(f"unknown way to stop: {kind!r}")
+        if kind == "fenced":
+            self.void = True
+            if self.kept:
+                return
         self._stops.add(kind)  # one bytecode, no lock: the asker may be a signal handler in our own thread
+
+    @property
+    def kept(self) -> bool:
+        """Whether the sweep lets it run to its end when its job is another attempt's (`on_lost: keep`)."""
+        return self._spec.on_lost == "keep"
 
     def prepare(self) -> None:
         """Make the run directory, choose what runs, bring its code; what makes that impossible, `run` reports."""
@@ -146,7 +157,7 @@ class Attempt:
             outcome = self._run_all(prepared, wake, began)
         result: dict[str, Json] = {}
         told = prepared.report.whole()
-        if self._want() != "fenced":
+        if not self.void:
             result = prepared.report.settle()
             if prepared.report.problem:
                 self._notes.append(f"report not readable: {prepared.report.problem}")
@@ -182,7 +193,7 @@ class Attempt:
                 self._max_rss = max(self._max_rss, ran.ended.exit.max_rss)
                 prepared.report.look(final=True)
                 outcome = self._judge(ran)
-            if self._want() != "fenced":
+            if not self.void:
                 self._note_end(prepared, command.name, outcome)
             if outcome.state is not JobState.DONE:
                 break

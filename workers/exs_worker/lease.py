@@ -147,7 +147,9 @@ class Keeper(threading.Thread):
         if forgotten:
             self._shout(claim)
         elif renewed.fence is not Fenced.OURS:
-            log.warning("fenced out of job=%s attempt=%s: ending its processes", claim.job, claim.attempt)
+            if not attempt.void:
+                fate = "it runs on (on_lost: keep), but counts no more" if attempt.kept else "ending its processes"
+                log.warning("fenced out of job=%s attempt=%s: %s", claim.job, claim.attempt, fate)
             self._stop_attempt(attempt, "fenced")
         elif renewed.want in ASKED:
             self._stop_attempt(attempt, renewed.want)

@@ -22,7 +22,7 @@ from exs.sweep.yamlfile import Document
 _KEYS = (
     "name command commands params zip exclude samples sample_seed repeat resources priority retries timeout grace "
     "stop_signal lost_after max_running env output metrics weight preemptible on_failure log_policies canary breaker "
-    "python secrets"
+    "python secrets on_lost"
 )
 KEYS = tuple(_KEYS.split())
 #: What a `command` without a name is called, in logs and stat.json.
@@ -143,6 +143,7 @@ def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context
         datetime=context.datetime,
         python=_python(fields),
         secrets=_secrets(fields),
+        on_lost=_on_lost(fields),
     )
 
 
@@ -154,6 +155,16 @@ def _python(fields: Fields) -> str:
             "auto: the environment that uv.lock or requirements.txt describes; worker: the one of exs worker.",
         )
     return "auto" if written == "auto" else ""
+
+
+def _on_lost(fields: Fields) -> str:
+    written = fields.text("on_lost")
+    if written not in (None, "keep", "kill"):
+        raise InputError(
+            f"{fields.at('on_lost')}: on_lost is {shorten(written)}, not keep or kill.",
+            "keep: a copy whose job was given to another slot runs to its end; kill: it does not. on_failure has lost:",
+        )
+    return "keep" if written == "keep" else ""
 
 
 def _secrets(fields: Fields) -> tuple[str, ...]:
