@@ -84,7 +84,7 @@ def _lines(finding: Finding, screen: Screen) -> Iterator[str]:
         yield head + line
         head = " " * _MARGIN
     for line in finding.do.splitlines():
-        yield f"{head}$ {safe(line)}"
+        yield head + (safe(line[2:]) if line.startswith("# ") else f"$ {safe(line)}")  # a remark is not typed
 
 
 def _folded(text: str, room: int) -> Iterator[str]:

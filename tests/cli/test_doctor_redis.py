@@ -68,6 +68,7 @@ def test_no_redis_there_still_tells_of_this_machine(shell: Exs) -> None:
     shell.env["EXS_REDIS_URL"] = "redis://:hunter2@127.0.0.1:1"
     out = doctor(shell, code=3)
     assert "error    cannot reach Redis at redis://***@127.0.0.1:1: Connection refused." in out
+    assert "\n           Is EXS_REDIS_URL right, and the server up?" in out
     assert "hunter2" not in out and "exs 0" in out and "queue" not in out
     document = json.loads(doctor(shell, "--json", code=3))
     assert document["worst"] == "error" and document["about"]["redis"] == "redis://***@127.0.0.1:1"

@@ -297,6 +297,8 @@ def test_without_nvml_gpus_are_taken_by_index_and_that_is_said() -> None:
     assert brief(plan_slots(BLIND, gpus="all", visible="4,2")) == [("gpu4", "4"), ("gpu2", "2")]
     assert brief(plan_slots(BLIND)) == [("cpu0", "")]
     assert index_note(BLIND, plan_slots(BLIND)) == ""
+    with pytest.raises(InputError, match="no GPU can be used"):
+        plan_slots(BLIND, per_gpu=2)
     with pytest.raises(InputError, match=r"no GPU can be used: NVML: no driver\. Name them as --gpus 0,1"):
         plan_slots(BLIND, gpus="all")
     with pytest.raises(InputError, match="given twice"):

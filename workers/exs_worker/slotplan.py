@@ -58,7 +58,7 @@ def plan_slots(
         raise InputError("--per-gpu divides the GPUs of --gpus, and --cpus has none.", "Add --gpus, or leave it out.")
     machine = _Machine(discovery, visible)
     if gpus is None and cpus is None and not slots:
-        gpus, cpus = ("all", None) if machine.all(strict=False) else (None, 1)
+        gpus, cpus = ("all", None) if per_gpu > 1 or machine.all(strict=False) else (None, 1)
     chosen: dict[str, str] = {}
     plans: list[SlotPlan] = []
     if gpus is not None:
