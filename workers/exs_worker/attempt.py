@@ -18,29 +18,13 @@ from exs_worker.place import Place
 from exs_worker.prepare import Command, Prepared, prepare
 from exs_worker.report import Report
 from exs_worker.resultsblock import ResultsBlock
+from exs_worker.stops import PLANNED, WORDS, Stops
 from exs_worker.supervise import Ended, Supervisor
-
-#: Ways to stop an attempt of a job that is to run again, or to be paused.
-PLANNED = ("preempt", "edit", "pause", "requeue")
-#: Ways to stop an attempt, weakest first; a stronger one replaces a weaker one.
-STOPS = (*PLANNED, "cancel", "kill", "fenced")
-#: Those that Redis asks for; the others are this node's.
-ASKED = frozenset({"preempt", "edit", "pause", "cancel", "kill"})
 
 #: Seconds in which a slot is told what killed its job, where that was a warning of a batch scheduler to all.
 TOLD = 2.0
 #: Bytes of the end of a log in which the cause of a failure on a GPU is looked for.
 LAST_WORDS = 32 * 1024
-
-_WORDS = {
-    "preempt": "preempted",
-    "edit": "stopped to be edited",
-    "pause": "paused",
-    "requeue": "handed back by its worker",
-    "cancel": "canceled",
-    "kill": "killed on request",
-    "fenced": "taken over by another attempt",
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +43,7 @@ class Attempt:
     `directory`, and `log` of the command that runs or ran last, are absolute paths for whoever reads meanwhile.
     `bad_block`: why a block of results that it printed could not be read, "" if it could.
     `stuck` holds the pids that could not be ended: while one of them lives, its GPU must not be used.
-    `void`: it was fenced out, and nothing of it counts.
+    `stops`: what was asked of it, see `request_stop`.
     """
 
     def __init__(self, claim: Claim, spec: Spec, place: Place) -> None:
@@ -68,10 +52,9 @@ class Attempt:
         self.log = ""
         self.stuck: tuple[int, ...] = ()
         self.bad_block = ""
-        self.void = False
+        self.stops = Stops(kept=spec.on_lost == "keep")
         self._spec = spec
         self._place = place
-        self._stops: set[str] = set()
         self._prepared: Prepared | None = None
         self._code = contextlib.ExitStack()
         self._problem = "the attempt was not prepared."
@@ -107,18 +90,7 @@ class Attempt:
         line in `$EXS_CONTROL`, the stop signal, grace, SIGKILL.
         Raises ValueError for another word.
         """
-        if kind not in STOPS:
-            raise ValueError(f"unknown way to stop: {kind!r}")
-        if kind == "fenced":
-            self.void = True
-            if self.kept:
-                return
-        self._stops.add(kind)  # one bytecode, no lock: the asker may be a signal handler in our own thread
-
-    @property
-    def kept(self) -> bool:
-        """Whether the sweep lets it run to its end when its job is another attempt's (`on_lost: keep`)."""
-        return self._spec.on_lost == "keep"
+        self.stops.ask(kind)
 
     def prepare(self) -> None:
         """Make the run directory, choose what runs, bring its code; what makes that impossible, `run` reports."""
@@ -128,7 +100,7 @@ class Attempt:
             if (self._spec.capsule or self._spec.python) and prepared.commands:
                 from exs_worker import code
 
-                entered = code.enter(prepared, self.claim, self._spec, self._place, lambda: bool(self._stops))
+                entered = code.enter(prepared, self.claim, self._spec, self._place, lambda: bool(self.stops.want()))
                 prepared = self._code.enter_context(entered)
             self._prepared = prepared
         except BAD_JOB as error:
@@ -147,7 +119,7 @@ class Attempt:
     def _run_prepared(self, wake: int) -> Outcome:
         began = time.monotonic()
         prepared = self._prepared
-        if prepared is None and self._want():
+        if prepared is None and self.stops.want():
             return self._stopped("before it began", Exit())
         if prepared is None:
             return judged(self._outcome(JobState.CRASHED, self._problem, Failure.SPAWN), self._spec, {})
@@ -157,7 +129,7 @@ class Attempt:
             outcome = self._run_all(prepared, wake, began)
         result: dict[str, Json] = {}
         told = prepared.report.whole()
-        if not self.void:
+        if not self.stops.void:
             result = prepared.report.settle()
             if prepared.report.problem:
                 self._notes.append(f"report not readable: {prepared.report.problem}")
@@ -180,7 +152,7 @@ class Attempt:
         deadline = None if self._spec.timeout is None else began + self._spec.timeout
         outcome = self._outcome(JobState.DONE)
         for command in prepared.commands:
-            if self._want():
+            if self.stops.want():
                 outcome = self._stopped("before its next command" if self.log else "before it began", Exit())
                 break
             self.log = command.log
@@ -193,7 +165,7 @@ class Attempt:
                 self._max_rss = max(self._max_rss, ran.ended.exit.max_rss)
                 prepared.report.look(final=True)
                 outcome = self._judge(ran)
-            if not self.void:
+            if not self.stops.void:
                 self._note_end(prepared, command.name, outcome)
             if outcome.state is not JobState.DONE:
                 break
@@ -216,8 +188,8 @@ class Attempt:
                 child = launch.spawn(command.rendered.argv, env, prepared.cwd, pump.writer)
                 pump.close_writer()
                 grace = self._place.timing.grace if spec.grace is None else spec.grace
-                stop = stop_signal(spec.stop_signal)
-                ended = Supervisor(child, pump, self._want, wake, deadline, grace, stop, self._tell, self._heeds).run()
+                stop, want = stop_signal(spec.stop_signal), self.stops.want
+                ended = Supervisor(child, pump, want, wake, deadline, grace, stop, self._tell, self._heeds).run()
             finally:
                 pump.close()
             if scanner:
@@ -252,7 +224,7 @@ class Attempt:
         if ended.stuck:
             self.stuck += ended.stuck
             self._notes.append(f"stuck: SIGKILL does not end {', '.join(map(str, ended.stuck))}")
-        want = self._want()
+        want = self.stops.want()
         if ended.timed_out and want in ("", *PLANNED):
             detail = f"ran longer than its timeout of {self._spec.timeout:g} s"
             outcome = self._outcome(JobState.CRASHED, detail, Failure.TIMEOUT, ended.exit)
@@ -279,9 +251,9 @@ class Attempt:
             return False
         number = ended.exit.signal or (ended.exit.code or 0) - 128  # as a shell says it of its last command
         give_up = time.monotonic() + (TOLD if number in self._place.warnings else 0.0)
-        while not self._want() and time.monotonic() < give_up:
+        while not self.stops.want() and time.monotonic() < give_up:
             time.sleep(0.01)
-        return bool(self._want())
+        return bool(self.stops.want())
 
     def _finished(self, ended: Ended, want: str) -> bool:
         """Whether a command that was told to stop has done its work instead: exit 0, and it did not say it stops."""
@@ -311,9 +283,9 @@ class Attempt:
             return ran.recent
 
     def _stopped(self, manner: str, end: Exit) -> Outcome:
-        want = self._want()
+        want = self.stops.want()
         back = want in PLANNED
-        detail = f"{_WORDS[want]} ({manner})"
+        detail = f"{WORDS[want]} ({manner})"
         return replace(self._outcome(JobState.QUEUED if back else JobState.CANCELED, detail, None, end), requeue=back)
 
     def _outcome(
@@ -328,10 +300,6 @@ class Attempt:
             directory=self.directory,
             log=self.log,
         )
-
-    def _want(self) -> str:
-        """The strongest stop that was asked for, "" for none."""
-        return next(kind for kind in reversed(STOPS) if kind in self._stops) if self._stops else ""
 
 
 def _manner(end: Exit) -> str:

@@ -18,8 +18,9 @@ from exs.errors import RedisRefused, RedisUnreachable
 from exs.model import Claim, Fenced, Offer, Renewed, Told
 from exs.settings import Timing
 from exs.store.store import Store
-from exs_worker.attempt import ASKED, Attempt
+from exs_worker.attempt import Attempt
 from exs_worker.contact import Contact
+from exs_worker.stops import ASKED
 
 log = logging.getLogger("exs.worker")
 
@@ -147,8 +148,9 @@ class Keeper(threading.Thread):
         if forgotten:
             self._shout(claim)
         elif renewed.fence is not Fenced.OURS:
-            if not attempt.void:
-                fate = "it runs on (on_lost: keep), but counts no more" if attempt.kept else "ending its processes"
+            stops = attempt.stops
+            if not stops.void:
+                fate = "it runs on (on_lost: keep), but counts no more" if stops.kept else "ending its processes"
                 log.warning("fenced out of job=%s attempt=%s: %s", claim.job, claim.attempt, fate)
             self._stop_attempt(attempt, "fenced")
         elif renewed.want in ASKED:

@@ -25,8 +25,9 @@ import exs
 from exs.settings import Settings
 from exs.store import keys
 from exs_worker import proctree
-from exs_worker.attempt import ASKED, Attempt
+from exs_worker.attempt import Attempt
 from exs_worker.config import HAND_BACK, SlotConfig
+from exs_worker.stops import ASKED
 from exs_worker.terms import FOR_EVER
 
 log = logging.getLogger("exs.worker")

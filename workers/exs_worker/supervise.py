@@ -46,7 +46,7 @@ class Ended:
 class Supervisor:
     """Sees one command through to the end of its last process. This process must have no other children.
 
-    `child` is its pid, to be reaped here. `wants` returns "" or the strongest of `attempt.STOPS` that is asked for;
+    `child` is its pid, to be reaped here. `wants` returns "" or the strongest of `stops.STOPS` that is asked for;
     whoever changes its answer writes to `wake`. `deadline` is in monotonic seconds. `stop` is the signal that asks the
     tree to end; `tell` is called with each new want before it is sent. `heeds`: what the job says of that, "ready" to
     look by itself, "stop" when it has seen it, else ""; one that heeds it is spared the signal for half of `grace`.
