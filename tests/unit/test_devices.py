@@ -177,7 +177,7 @@ def test_f39_the_driver_reports_a_failure_and_is_silent_otherwise() -> None:
 
 
 def test_f41_strangers_are_named_with_their_owner_and_our_own_are_none() -> None:
-    code = "import os, time; os.fork() or os.setsid(); print(flush=True); time.sleep(60)"
+    code = "import os, time; os.fork() or (os.setsid(), print(flush=True)); time.sleep(60)"
     ours = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={"EXS_ATTEMPT": "a"})
     theirs = subprocess.Popen(["sleep", "60"])
     assert ours.stdout
@@ -188,7 +188,7 @@ def test_f41_strangers_are_named_with_their_owner_and_our_own_are_none() -> None
         assert str(found) == f"process {theirs.pid} of {getpass.getuser()} (sleep)"
         assert strangers([theirs.pid], slots=[os.getpid()]) == []
     finally:
-        os.killpg(os.getpgid(below), 9)
+        os.kill(below, 9)
         for process in (ours, theirs):
             process.kill()
             process.wait()
