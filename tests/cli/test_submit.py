@@ -256,6 +256,44 @@ def test_one_that_is_killed_while_it_reads_runs_no_job_on_the_spot(site: Site) -
     assert not (site.work / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "trap 'python main.py final=1' EXIT",
+        "end() { python main.py final=1; }; trap end 0",
+        "builtin trap 'python main.py final=1' EXIT",
+        "trap 'python main.py final=1' ERR; false",
+        """trap 'echo "+ $BASH_COMMAND" >&2' DEBUG""",
+        "trap - DEBUG",
+        "command trap - DEBUG",
+        "T=trap; $T - DEBUG",
+        "shopt -u extdebug",
+        "set +T",
+    ],
+)
+def test_a_trap_of_the_script_runs_no_job_on_the_spot_and_hides_none(site: Site, line: str) -> None:
+    site.script(["#SBATCH -t 1"], f"{line}\nrun() {{ python main.py b=2; }}\npython main.py a=1\nrun\n")
+    done = site.submit("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("#SBATCH --job-name=logs/N") == 2, done.stdout
+    assert line in done.stdout, "the jobs have it as it is written"
+    assert not (site.work / "ran").exists()
+
+
+def test_a_trap_at_the_exit_runs_no_job_when_the_reader_is_killed(site: Site) -> None:
+    site.script(["#SBATCH -t 1"], "trap 'python main.py z=1' EXIT\ntouch begun\nwhile :; do python main.py a=1; done\n")
+    told, tells = os.pipe()
+    words = [sys.executable, "-m", "exs", "submit", "--dry-run", "script.sh"]
+    submit = subprocess.Popen(words, cwd=site.work, env=site.env, stdout=tells, stderr=tells)
+    os.close(tells)
+    wait_for((site.work / "begun").exists, "the script is read", 60)
+    submit.kill()
+    submit.wait()
+    with os.fdopen(told, "rb") as output:
+        output.read()  # to the end of the shell
+    assert not (site.work / "ran").exists()
+
+
 def test_without_the_submit_command_the_scripts_can_still_be_seen(site: Site) -> None:
     site.script(["#MSUB -l nodes=1"])
     done = site.submit()

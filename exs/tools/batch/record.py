@@ -3,6 +3,7 @@
 Bash itself says which commands come, in which order, with which words: loops, functions, variables and conditions mean
 here what they mean in the script. Its DEBUG trap asks before each command and, under `extdebug`, leaves it out. What
 stands behind the last job is not run at all. Once nobody answers it any more, bash runs nothing: least of all a job.
+The script's own traps are not set: one on EXIT runs where nobody asks, one on DEBUG would stand in the place of ours.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import BinaryIO
 
 from exs.command import BASH
 from exs.errors import InputError
-from exs.tools.batch.script import Script, Segment, Statement, is_job, split_redirections, words_of
+from exs.tools.batch.script import Script, Segment, Statement, assignments_of, is_job, split_redirections, words_of
 
 #: Set while a script is read, so that one that calls `exs submit` itself is refused and not read forever.
 READING = "EXS_SUBMIT_READS"
@@ -42,7 +43,9 @@ __exs_tell() {
     printf '%s\0' "$PWD" "$PATH" "${#__exs_words[@]}" "${__exs_words[@]}" >&$EXS_SUBMIT_TELLS
     printf '%s\0' "${#__exs_held[@]}" "${__exs_held[@]}" >&$EXS_SUBMIT_TELLS
 }
-trap '__exs_ask "$BASH_COMMAND" && { eval "__exs_words=$__exs_reply"; IFS=" " __exs_tell; }
+trap() { :; }
+builtin trap - EXIT ERR RETURN
+builtin trap '__exs_ask "$BASH_COMMAND" && { eval "__exs_words=$__exs_reply"; IFS=" " __exs_tell; }
       [[ -z $__exs_reply ]]' DEBUG
 """
 
@@ -149,7 +152,9 @@ class _Session:
                 continue
             self.at = int(statement or 0)
             written, redirections = split_redirections(command)
-            if own != "1":
+            if _hinders_reading(words_of(written)):
+                self._say("-")
+            elif own != "1":
                 self._say("")
             elif is_job(words_of(written)):
                 self._say(f"({written})")
@@ -201,6 +206,25 @@ class _Session:
 
 
 _JOINS = ("|", "|&", "&&", "||")
+
+
+def _hinders_reading(words: Sequence[str]) -> bool:
+    """True for what would set a trap past the function of that name, or end the asking; it is left out."""
+    rest = list(words[assignments_of(words) :])
+    past = False
+    while rest and rest[0] in ("builtin", "command", "-p", "--"):
+        past = True
+        del rest[0]
+    if not rest:
+        return False
+    if rest[0] == "trap":
+        return past
+    if rest[0] == "shopt":
+        return "extdebug" in rest
+    if rest[0] == "unset":
+        return "trap" in rest
+    off = any(re.match(r"\+\w*T", word) for word in rest)
+    return rest[0] == "set" and (off or ("+o" in rest and "functrace" in rest))
 
 
 def _setter(match: re.Match[str]) -> str:
