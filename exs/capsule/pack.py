@@ -68,7 +68,8 @@ class _Code:
 
     def add(self, entry: Entry, data: bytes = b"") -> None:
         if entry.path != self._without and entry.kind != "d":
-            head = [entry.kind, entry.path, entry.mode, entry.target, len(data)]
+            runs = entry.kind == "f" and bool(entry.mode & 0o100)  # what git keeps of a mode; the rest is the umask's
+            head = [entry.kind, entry.path, runs, entry.target, len(data)]
             self._hash.update(json.dumps(head).encode())
             self._hash.update(data)
 

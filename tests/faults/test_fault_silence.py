@@ -125,6 +125,24 @@ def test_the_tree_of_a_node_that_returns_too_late_may_end_where_the_sweep_says_s
     fleet.check()
 
 
+def test_a_tree_that_may_end_is_killed_where_its_job_was_canceled(fleet: Fleet) -> None:
+    proxy = fleet.proxy()
+    far = fleet.node("a", url=proxy.url)
+    (job,) = fleet.push("until", fleet.root / "never", on_lost="keep")
+    first = fleet.wait_running(job)
+    proxy.stall()
+    fleet.node("b")
+    fleet.wait_running(job, 2)
+    proxy.go()
+    far.wait_for("it runs on (on_lost: keep)")
+    fleet.store.cancel([job], kill=True)
+    fleet.wait_state(job, S.CANCELED)
+    fleet.wait_gone(first.attempt, 30)
+    (next_one,) = fleet.push(name="next")
+    assert fleet.wait_state(next_one, S.DONE)
+    fleet.check()
+
+
 def test_late_is_not_lost(fleet: Fleet) -> None:
     """Cut off for longer than the lease, shorter than lost_after: shown as late, renewed on return, run once."""
     go, proxy = fleet.root / "go", fleet.proxy()

@@ -246,6 +246,15 @@ def test_a_member_that_would_escape_is_refused_when_it_is_unpacked(tmp_path: Pat
     assert set(tmp_path.iterdir()) | set((tmp_path / "deep").iterdir()) == before
 
 
+def test_the_same_files_are_the_same_code_whatever_the_umask_of_their_clone(tmp_path: Path) -> None:
+    codes = []
+    for name, mode in (("ann", 0o644), ("bob", 0o664), ("runs", 0o755)):
+        root = make(tmp_path / name, {"train.py": "print()"})
+        (root / "train.py").chmod(mode)
+        codes.append(packed(root).code)
+    assert codes[0] == codes[1] != codes[2]
+
+
 def test_bytes_that_are_not_what_their_name_says_are_refused(tmp_path: Path) -> None:
     capsule = packed(make(tmp_path / "p", {"a": "1"}))
     (name,) = capsule.chunks

@@ -148,11 +148,14 @@ class Keeper(threading.Thread):
         if forgotten:
             self._shout(claim)
         elif renewed.fence is not Fenced.OURS:
-            stops = attempt.stops
+            stops, wanted = attempt.stops, renewed.fence is Fenced.FENCED and not renewed.want
             if not stops.void:
-                fate = "it runs on (on_lost: keep), but counts no more" if stops.kept else "ending its processes"
+                keeps = stops.kept and wanted
+                fate = "it runs on (on_lost: keep), but counts no more" if keeps else "ending its processes"
                 log.warning("fenced out of job=%s attempt=%s: %s", claim.job, claim.attempt, fate)
             self._stop_attempt(attempt, "fenced")
+            if stops.kept and not wanted:  # the job was canceled or removed
+                self._stop_attempt(attempt, "kill")
         elif renewed.want in ASKED:
             self._stop_attempt(attempt, renewed.want)
 
