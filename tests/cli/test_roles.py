@@ -162,8 +162,13 @@ def test_each_role_does_its_verbs(working: Shared) -> None:
     working.exs("producer", "cancel", "c")
     assert "1 canceled" in working.exs("producer", "wait", "c", code=1)
     working.exs("producer", "rm", "-f", "a")
+    admin = working.client("admin")
+    admin.hset("exs:spec-code:c", "0123456789abcdef", "0" * 64)  # as a push with code leaves it
     for role in ("reader", "producer", "worker"):
         assert "error" not in working.exs(role, "doctor")
+    before = ("~exs:[^s]*", "~exs:s[^p]*", "~exs:spec:*" if working.old else "%R~exs:spec:*", "~rq:*")
+    admin.execute_command("ACL", "SETUSER", "worker", "resetkeys", *before)  # a file that was installed earlier
+    assert "error" not in working.exs("worker", "doctor")
 
 
 def state(shared: Shared) -> dict[str, str]:

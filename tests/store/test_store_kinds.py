@@ -41,6 +41,13 @@ def test_a_queue_as_it_is_has_none_and_each_that_was_replaced_is_named(lab: Lab)
         lab.client.rename("aside", key)
 
 
+def test_what_rq_keeps_of_a_job_under_further_names_is_not_the_job(lab: Lab) -> None:
+    lab.push(1)
+    lab.client.sadd(f"{keys.RQ_JOB}{lab.ids()[0]}:dependents", "other")
+    lab.client.sadd(f"{keys.RQ_JOB}{lab.ids()[0]}:dependencies", "other")
+    assert list(lab.store.wrong_kinds()) == []
+
+
 def test_all_of_a_large_queue_is_looked_at(lab: Lab) -> None:
     lab.push(*range(3000))
     for job in lab.ids()[::1000]:
