@@ -11,7 +11,7 @@ import pytest
 from exs.answers import Lasting, Why
 from exs.model import JobState
 from exs.store import keys
-from store.actors import PRUNED, SPEC, Lab, Slot
+from store.actors import PRUNED, SPEC, Lab, Slot, wait_until
 
 HOUR = 3600.0
 
@@ -220,3 +220,21 @@ class TestWhy:
         jobs = lab.store.jobs("e", states={JobState.QUEUED})
         lab.store.waits(lab.store.workers(), listed[:1]).note_jobs(listed[0], jobs)
         assert {row.why for row in jobs} == {"ending"}
+
+
+def test_a_slot_that_leaves_a_job_to_others_keeps_nobody_from_making_room_for_it(lab: Lab) -> None:
+    """It is woken and expected to take the job, in vain, again and again."""
+    lab.store.set_pool("default", preemption=True)
+    lab.push(1, name="late", priority=60)
+    busy = lab.slot("busy")
+    busy.must_claim()
+    short = ending(lab, HOUR)
+    assert short.claim() is None
+    lab.push(1, name="urgent", priority=1, spec=replace(SPEC, timeout=8 * HOUR))
+
+    def asked() -> bool:
+        assert short.claim() is None
+        lab.store.reap()
+        return busy.renew()[1] == "preempt"
+
+    wait_until(asked, "a job is stopped for it", 20)

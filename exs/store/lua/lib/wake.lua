@@ -20,7 +20,8 @@ local function offers_for(pool, shape)
       -- held for a job of several: what is behind it is nothing for them.
       local at = rest == '' and 1 or rest == '|ends' and free + 1 or #found + 1
       if rest == '' then free = free + 1 end
-      table.insert(found, at, {text = offer, devices = devices, memory = memory, only = only})
+      local ends = string.find(rest, '|ends', 1, true) ~= nil
+      table.insert(found, at, {text = offer, devices = devices, memory = memory, only = only, ends = ends})
     end
   end
   fitting[pool .. ':' .. shape] = found
@@ -54,7 +55,8 @@ local function wake(pool, shape, n, name)
         redis.call('ZREM', key, slot)
         redis.call('RPUSH', WAKE .. slot, '1')
         redis.call('EXPIRE', WAKE .. slot, WAKE_TTL)
-        if preempts(pool) then
+        -- One with an end, of which something is expected already, has been woken in vain and may be so again.
+        if preempts(pool) and not (offer.ends and redis.call('HEXISTS', COMING .. pool, slot) == 1) then
           local node = redis.call('HGET', RQ_WORKER .. slot, 'exs_node') or '?'
           expect(pool, slot, {at = '', ms = now_ms(), devices = offer.devices, memory = offer.memory, node = node})
         end
