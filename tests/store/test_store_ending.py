@@ -109,17 +109,56 @@ def test_a_slot_of_one_experiment_goes_by_the_same_rule(lab: Lab) -> None:
     assert short.claim() is not None
 
 
-def test_many_experiments_that_are_too_long_do_not_hide_the_one_that_is_not(lab: Lab) -> None:
-    """No claim measures all of them, which would hold Redis for long; a few together do."""
-    for number in range(50):
-        lab.push(0, 1, name=f"e{number}")
+def too_long(lab: Lab, count: int, timeout: float | None = None) -> None:
+    """Experiments e0, e1, ..., of each of which one job took four hours, and one waits."""
+    for number in range(count):
+        lab.push(0, 1, name=f"e{number}", spec=replace(SPEC, timeout=timeout))
         done(lab, 4 * HOUR, 1, f"e{number}")
+
+
+def test_no_claim_measures_all_of_many_experiments(lab: Lab) -> None:
+    """That would hold Redis for long: of the rest the timeouts say who is left to others."""
+    too_long(lab, 50)
+    assert ending(lab, HOUR).must_claim().experiment == "e20"
+
+
+def test_of_what_is_not_measured_in_time_the_timeout_counts(lab: Lab) -> None:
+    too_long(lab, 50, timeout=5 * HOUR)
+    lab.push(0, name="quick")
+    assert ending(lab, HOUR).must_claim().experiment == "quick"
+
+
+def test_an_old_measure_is_better_than_none(lab: Lab) -> None:
+    """What a slot that claims once an hour finds is older than a minute each time."""
+    too_long(lab, 30)
     lab.push(0, 1, name="quick")
     done(lab, 60, 1, "quick")
+    for number in range(30):
+        lab.client.hset(keys.EXPERIMENT + f"e{number}", "tk", "14400000 1 0 1")
+    assert ending(lab, HOUR).must_claim().experiment == "quick"
+
+
+def test_what_stands_behind_many_begins_on_a_full_server(lab: Lab) -> None:
+    too_long(lab, 30)
     short = ending(lab, HOUR)
-    found = [short.claim() for _ in range(3)]
-    assert found[0] is None, "it measured all at once"
-    assert found[2] is not None and found[2].experiment == "quick"
+    lab.client.config_set("maxmemory", 1)
+    try:
+        assert short.must_claim().experiment == "e20", "it keeps no measure, and would measure the same ones each time"
+    finally:
+        lab.client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("finished", [0, 1])
+def test_an_experiment_of_many_queues_is_measured_once(lab: Lab, finished: int) -> None:
+    """A claim that measured for each of them looked at the square of their number."""
+    lab.push(*range(61), spec=replace(SPEC, timeout=2 * HOUR))
+    done(lab, 4 * HOUR, finished)
+    for number, job in enumerate(lab.ids()[finished:60]):
+        lab.store.cancel([job])
+        lab.store._call("retry", 0, "", f"{job} *|||not=n{number}")
+    lab.client.config_resetstat()
+    assert ending(lab, HOUR).claim() is None
+    assert lab.client.info("commandstats")["cmdstat_hkeys"]["calls"] == 1
 
 
 def test_what_the_first_of_many_lack_is_no_measure(lab: Lab) -> None:

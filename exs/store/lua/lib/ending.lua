@@ -10,39 +10,59 @@
 local ENDING_SEEN = 200 -- queues of a shape that one claim looks at
 -- Finished jobs that are measured: the median of so many is four times out of five between the 35th and the 65th percentile.
 local ENDING_SAMPLE = 15
--- A measure costs 50 us. So a claim takes at most so many; those that it has no time for are left to others until its next one.
+-- A measure costs 50 us, and more where an experiment has many queues. So a claim takes at most so many. Of the experiments
+-- behind them an older measure counts, and else their timeouts alone: were they left to others, then what stands behind so many
+-- would never begin in a slot that seldom claims, or on a full server, which keeps no measure.
 local ENDING_MEASURES = 20
 local ENDING_KEPT = 60000 -- ms for which a measure is kept, in the field `tk` of its experiment
 
--- What finished jobs of an experiment took: median in seconds, of how many, whether they save checkpoints; nothing where none is
--- finished, false where it is not measured yet. `me`: the slot that claims, which keeps what it measured; nil for who only reads.
-local function measure_of(name, me)
+-- What this script found so far: experiment -> {median, n, saves}, empty for nothing. One may have hundreds of ready queues.
+local measured, measures = {}, 0
+
+local function measure(name, me)
   local kept, now = redis.pcall('HGET', EXPERIMENT .. name, 'tk'), me and me.now or now_ms()
   local median, n, saves, at = string.match(type(kept) == 'string' and kept or '', '^(%d+) (%d+) ([01]) (%d+)$')
-  if at and math.abs(now - at) < ENDING_KEPT then return median / 1000, tonumber(n), saves == '1' end
-  if me and (me.measures or 0) >= ENDING_MEASURES then return false end
+  local spent = me and measures >= ENDING_MEASURES
+  if at and (spent or math.abs(now - at) < ENDING_KEPT) then return {median / 1000, tonumber(n), saves == '1'} end
+  if spent then return {} end
+  measures = measures + 1
   local took, saved = took_of(name, ENDING_SAMPLE)
   n = #took
-  if n == 0 then return nil end
+  if n == 0 then return {} end
   table.sort(took)
   median, saves = math.floor((took[math.floor((n + 1) / 2)] + took[math.ceil((n + 1) / 2)]) / 2), saved * 2 >= n
   if me then
-    me.measures = (me.measures or 0) + 1
     redis.pcall('HSET', EXPERIMENT .. name, 'tk', string.format('%.0f %d %d %.0f', median, n, saves and 1 or 0, now))
   end
-  return median / 1000, n, saves
+  return {median / 1000, n, saves}
+end
+
+-- What finished jobs of an experiment took: median in seconds, of how many, whether they save checkpoints; nothing where none is
+-- known. `me`: the slot that claims, which keeps what it measured; nil for who only reads, and may measure all.
+local function measure_of(name, me)
+  measured[name] = measured[name] or measure(name, me)
+  return unpack(measured[name], 1, 3)
+end
+
+-- The `timeout` of a Spec of an experiment in seconds, nil for none; false in the table stands for that.
+local timeouts = {}
+local function timeout_of(name, digest)
+  local key = name .. ' ' .. digest
+  if timeouts[key] == nil then
+    local text = redis.pcall('HGET', SPECS .. name, digest)
+    local read, spec = pcall(cjson.decode, type(text) == 'string' and text or '')
+    timeouts[key] = read and type(spec) == 'table' and tonumber(spec.timeout) or false
+  end
+  return timeouts[key] or nil
 end
 
 -- How long a job of an experiment is expected to take at most, in seconds, by what (timeout or median), and the median of how
--- many that is; nil where nobody knows, and for one that may be interrupted; infinite while it is not measured. `me` as above.
+-- many that is; nil where nobody knows, and for one that may be interrupted. `me` as above.
 local function lasts(id, name, me)
   local f = redis.pcall('HMGET', RQ_JOB .. id, 'sp', 'ck')
   if f.err or f[2] then return nil end
-  local text = f[1] and redis.pcall('HGET', SPECS .. name, f[1])
-  local read, spec = pcall(cjson.decode, type(text) == 'string' and text or '')
-  local timeout = read and type(spec) == 'table' and tonumber(spec.timeout) or nil
+  local timeout = f[1] and timeout_of(name, f[1]) or nil
   local median, n, saves = measure_of(name, me)
-  if median == false then return math.huge end
   if saves then return nil end
   if timeout and not (median and median > timeout) then return timeout, 'timeout', 0 end
   if median then return median, 'median', n end
