@@ -296,3 +296,14 @@ def test_a_finished_slot_is_free(lab: Lab, outcome: Outcome) -> None:
     (row,) = lab.store.workers()
     assert (row.state, row.done, row.failed) == ("idle", outcome is DONE, outcome is CRASHED)
     assert lab.client.hget(keys.EXPERIMENT + "e", "running") == "0"
+
+
+def test_a_retry_of_many_looks_for_their_queue_once(lab: Lab) -> None:
+    lab.push(*range(20))
+    jobs = lab.ids()
+    lab.store.cancel(jobs)
+    lab.client.config_resetstat()
+    assert lab.store._call("retry", 0, "", *(f"{job} *|||not=a" for job in jobs))[0] == 20
+    assert lab.client.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"] < 5
+    assert {lab.client.hget(keys.RQ_JOB + job, "origin") for job in jobs} == {"e~2"}
+    assert lab.store.audit() == []

@@ -13,6 +13,13 @@ local function put_away(name)
   if archived[name] == nil then archived[name] = redis.call('HGET', EXPERIMENT .. name, 'archived') == '1' end
   return archived[name]
 end
+-- Found once for all that get the same shape: an experiment may have many queues, and one call thousands of jobs.
+local queues = {}
+local function queue_of(name, shape)
+  local key = name .. ' ' .. shape
+  queues[key] = queues[key] or queue_for_shape(name, shape)
+  return queues[key]
+end
 for i = #ARGV, 3, -1 do
   local id, shape = string.match(ARGV[i], '^(%S*) ?(.*)$')
   local job = load(id)
@@ -29,7 +36,7 @@ for i = #ARGV, 3, -1 do
       redis.call('HDEL', RQ_JOB .. job.id, 'ck')
     end
     if digest ~= '' then redis.call('HSET', RQ_JOB .. job.id, 'sp', digest) end
-    if shape ~= '' then stand_in(job, queue_for_shape(job.exp, shape)) end
+    if shape ~= '' then stand_in(job, queue_of(job.exp, shape)) end
     requeue(job, now)
     touched[job.exp] = true
     queued = queued + 1
