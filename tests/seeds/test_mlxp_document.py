@@ -171,6 +171,10 @@ def test_where_the_code_travels_the_runs_stay(queued: Project, exs: Exs, store: 
     exs("retry", "far")
     exs.start(*worker).communicate(timeout=60)
     assert [job.state for job in store.jobs("far")] == [JobState.DONE] * 2
+    queued.env, own = queued.env | {"LOGNAME": "mallory"}, queued.env
+    refused = queued.both("--push", "--name", "far", "seed=1,2", code=4)[1]
+    assert "far" in refused and "code: " not in refused, "refused before anything is sent"
+    queued.env = own
     runs = sorted(queued.root.glob("output/*/logs/1/metrics/train.json"))
     assert [len(path.read_text().splitlines()) for path in runs] == [4, 4], "the second attempt went on with the first"
     same = ("--push", "--name", "far", "seed=1,2", "--if-code-changed")

@@ -37,6 +37,7 @@ def push(words: Sequence[str], how: Push, settings: Settings) -> None:
     if travels:
         from exs.api.code import send
 
+        queue.store.plan(sweep.name, (), queue.origin(sweep.source, how.into))  # refused before the code travels
         sweep, sent = send(queue.store, sweep, wish, queue.settings)
         print(f"exs: {sent.summary}", file=sys.stderr)
     experiment = queue.push(
