@@ -10,7 +10,7 @@ import click
 
 from exs.cli.output import forms, show
 from exs.cli.sources import is_path
-from exs.errors import BrokenRecord, NotFound
+from exs.errors import BrokenRecord, NotFound, RedisUnreachable
 
 if TYPE_CHECKING:
     from exs.api.checkout import Code
@@ -61,7 +61,7 @@ def _side(word: str) -> tuple[Side, Code | None]:
         return _of_path(word), None
     try:
         return _of_queue(word)
-    except NotFound:
+    except (NotFound, RedisUnreachable):
         if not os.path.exists(word):
             raise
         return _of_path(word), None
@@ -136,4 +136,4 @@ def _tell_files(made: Side, code: Code, other: Code) -> None:
     made.sections[CODE].pop(_DIGEST, None)
     if code.manifest.tree != other.manifest.tree:
         for path, digest in contents(code).items():
-            made.put(CODE, f"file {path}", digest)
+            made.put_file(path, digest)

@@ -98,7 +98,7 @@ def command(
     here.check(plans, needs, sweep.pool, session.host())
     store = session.open_store()
     serve.refuse_unsafe_redis(store, insecure)
-    if needs_copy(sweep, Wish()):
+    if needs_copy(sweep, Wish()) and travels(store.url, sweep, CodeRequest()):
         sweep = send_code(store, sweep, Wish(), into)
     form = "json" if as_json else None
     name = _push(store, sweep, request, into, plans, form)

@@ -39,6 +39,10 @@ class Side:
         """Set a value; what is secret by its name is masked."""
         self.sections.setdefault(section, {})[name] = masked(name.rpartition(".")[2], value)
 
+    def put_file(self, path: str, digest: str) -> None:
+        """Set the digest of a file of the code, which is no secret whatever the file is called."""
+        self.sections.setdefault(CODE, {})[f"file {path}"] = digest
+
 
 def side(
     label: str, runs: Sequence[Run], specs: Sequence[Spec] = (), commands: Mapping[str, str] | None = None
@@ -126,6 +130,7 @@ def differences(a: Side, b: Side, everything: bool = False) -> list[list[Json]]:
 def _more(one: Json, other: Json) -> float | None:
     if isinstance(one, bool) or isinstance(other, bool):
         return None
-    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
-        return other - one
+    first, second = number(one), number(other)
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)) and first is not None and second is not None:
+        return second - first
     return None

@@ -207,3 +207,21 @@ def test_files_of_experiment_scheduler_stand_at_the_top(exs: Exs, project: Path,
     assert "code: " not in said
     exs("run", "--cpus", "1", "es.yaml", "--name", "ran", cwd=project)
     assert exs("logs", "ran/0") == "1\n"
+
+
+def test_where_the_copy_would_be_all_of_a_home_directory_a_run_goes_on_without(exs: Exs) -> None:
+    (exs.cwd / "far").mkdir()
+    (exs.cwd / "far" / "table.csv").write_text("1\n")
+    (exs.cwd / "es.yaml").write_text("name: es\ntasks:\n- {name: t, cmd: cat far/table.csv, files: [far/table.csv]}\n")
+    _, said = exs.both("run", "--cpus", "1", "es.yaml")
+    assert "no code is sent: the code of es would be all of" in said
+    assert exs("logs", "es/0") == "1\n"
+
+
+def test_a_file_that_is_called_like_a_secret_is_compared_all_the_same(exs: Exs, project: Path) -> None:
+    for name in ("one", "two"):
+        (project / "auth.token").write_text(name)
+        (project / "sweep.yaml").write_text(f"name: {name}\ncommand: echo\n")
+        exs("push", "proj/sweep.yaml", "proj")
+    found = {row["name"]: row for row in exs.json("compare", "one/0", "two/0")["rows"]}
+    assert "file auth.token" in found and "***" not in found["file auth.token"].values()
