@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from exs.cli.output import show_json
 from exs.cli.selectors import Statuses, nothing_there, selected, status_option
 from exs.cli.session import open_store, out_screen, put
 from exs.cli.sources import is_path
-from exs.errors import InputError, NotFound
+from exs.errors import InputError, NotFound, RedisUnreachable
 from exs.rows import JobRow
 from exs.view.plots.chart import Plot, document
 from exs.view.plots.samples import Wish
@@ -76,7 +77,7 @@ def command(
     form, path = _target(file) if file is not None else ("", None)
     if path is not None and as_json:
         raise click.UsageError("--json and -o are two forms of output: give one of them.")
-    store, rows = _jobs(names, y or "", states)
+    store, rows = _jobs(names, [name for name in (y, *xs, color) if name] if y else [], states)
     if not rows:
         raise nothing_there(names, states)
     log_x, log_y = (False, False) if log == "none" else ("x" in log or None, "y" in log) if log else (None, False)
@@ -91,30 +92,33 @@ def command(
         put([f"{safe(str(path))}: {plot.caption[0]}"])
 
 
-def _jobs(names: tuple[str, ...], y: str, states: Statuses) -> tuple[Store | None, list[JobRow]]:
-    """The jobs that the words of the command name, and the queue that they are in. Raises NotFound, InputError."""
+def _jobs(names: tuple[str, ...], fields: Sequence[str], states: Statuses) -> tuple[Store | None, list[JobRow]]:
+    """The jobs that the words of the command name, and the queue that they are in.
+
+    `fields`: all that is to be drawn, none where that is to be chosen. Raises NotFound, InputError, RedisUnreachable.
+    """
     if not is_path(names[0]):
-        store = open_store()
         try:
+            store = open_store()
             return store, selected(store, names, states)
-        except NotFound:
+        except (NotFound, RedisUnreachable):
             if len(names) > 1 or not os.path.exists(names[0]):
                 raise
-    return None, _from_files(names, y, states)
+    return None, _from_files(names, fields, states)
 
 
-def _from_files(names: tuple[str, ...], y: str, states: Statuses) -> list[JobRow]:
+def _from_files(names: tuple[str, ...], fields: Sequence[str], states: Statuses) -> list[JobRow]:
     """The runs of a directory, or of a file of `exs export`, as rows. Raises NotFound, InputError."""
     from exs.api.reader import Reader
     from exs.reader.asrow import row_of
-    from exs.reader.reducers import split
 
     if len(names) > 1:
         raise InputError(f"{names[0]} is a path, and nothing can be drawn beside it.", "Name one, or experiments only.")
     source = Path(names[0]).resolve().name
     runs = list(Reader(names[0]).runs())
     metrics = {name for run in runs for name in run.metrics}
-    wanted = y if y in metrics else split(y)[0] if split(y)[0] in metrics else ""
+    bare = [name.removeprefix(kind) for name in fields for kind in ("", "result.", "metric.")]
+    wanted = metrics & {part for name in bare for part in (name, name.rpartition(".")[0])}
     rows = [row_of(run, at, source, wanted) for at, run in enumerate(runs)]
     return [row for row in rows if states.names(row)]
 

@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from exs.errors import NotFound
+from exs.errors import NotFound, RedisUnreachable
 
 if TYPE_CHECKING:
     from exs.api.queue import Queue
@@ -32,7 +32,8 @@ def is_file(word: str) -> bool:
 
 
 def reader_of(words: tuple[str, ...]) -> Reader:
-    """The runs that `words` name: one path, or experiments. A word that is no experiment may be a path all the same.
+    """The runs that `words` name: one path, or experiments. A word that is no experiment, or that no Redis can be
+    asked about, may be a path all the same.
 
     Raises NotFound, InputError.
     """
@@ -44,7 +45,7 @@ def reader_of(words: tuple[str, ...]) -> Reader:
             return Reader(word)
         try:
             return Reader(queue=queue(), experiment=word)
-        except NotFound:
+        except (NotFound, RedisUnreachable):
             if os.path.exists(word):
                 return Reader(word)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 
 from exs.model import JobState, Json
@@ -18,8 +18,8 @@ POINTS = 500
 _STATES = {word: state for state, word in STATUS.items() if state is not JobState.PAUSING}
 
 
-def row_of(run: Run, index: int, source: str, metric: str = "") -> JobRow:
-    """The row of the run that stands at `index` among those in `source`. Of metrics only `metric` is read, "" for all.
+def row_of(run: Run, index: int, source: str, metrics: Collection[str] = ()) -> JobRow:
+    """The row of the run that stands at `index` among those in `source`. Only `metrics` are read, () for all.
 
     Raises BrokenRecord.
     """
@@ -29,7 +29,7 @@ def row_of(run: Run, index: int, source: str, metric: str = "") -> JobRow:
         run.label, source, index, _STATES.get(str(run.flat().get("info.status")), JobState.RUNNING), run.label, {}
     )
     row.params, row.result = _below("config.", run), _below("result.", run)
-    found = {name: _summary(name, run.points(name)) for name in run.metrics if metric in ("", name)}
+    found = {name: _summary(name, run.points(name)) for name in run.metrics if not metrics or name in metrics}
     row.series = {name: one for name, one in found.items() if one is not None}
     row.metrics = {name: one.last[1] for name, one in row.series.items()}
     return row
