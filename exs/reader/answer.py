@@ -14,7 +14,7 @@ from exs.model import Json
 from exs.reader.errors import InvalidKeyError
 from exs.reader.frame import DataFrame, rank
 from exs.reader.query import MISSING, Condition, parse
-from exs.reader.reducers import REDUCERS
+from exs.reader.reducers import REDUCERS, number
 from exs.reader.run import IMPLIED, Run, full_name
 from exs.reader.told_apart import ToldApart
 
@@ -157,7 +157,7 @@ def _spare(made: Answer, columns: Sequence[str], params: Sequence[str], best: st
     status, *others = columns
     measured = [key for key in others if key not in frozenset(params)]
     measured.sort(key=lambda key: key not in _names_of(best))
-    same = len({row[1] for row in made.rows}) < 2
+    same = len({repr(row[1]) for row in made.rows}) < 2
     order = [*measured[:1], *([] if same else [status]), *params, *measured[1:], *([status] if same else [])]
     places = {key: at for at, key in enumerate(order, 1)}
     return [0, *(places[key] for key in columns)]
@@ -200,8 +200,8 @@ def _place(value: Json, highest: bool) -> tuple[bool, Any]:
 def _first(runs: Iterable[Run], top: int | None) -> list[Run]:
     """All runs are looked at, so that a key that none has is found; `top` of them are kept."""
     kept = []
-    for number, run in enumerate(runs):
-        if top is None or number < top:
+    for at, run in enumerate(runs):
+        if top is None or at < top:
             kept.append(run)
     return kept
 
@@ -242,8 +242,9 @@ class _Group:
 
     def add(self, column: str, value: Json) -> None:
         """One value more; what is no number is none."""
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            self.numbers.setdefault(column, []).append(value)
+        found = None if isinstance(value, str) else number(value)
+        if found is not None:
+            self.numbers.setdefault(column, []).append(found)
 
 
 def _groups(question: Question, runs: Iterable[Run]) -> Answer:

@@ -11,6 +11,7 @@ import errno
 import gzip
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -247,7 +248,7 @@ def _job(given: dict[str, Json], where: str) -> JobRow:
         f["state"] = JobState(f["state"])
         f["history"] = tuple(PastAttempt(**one) for one in f.get("history", ()))
         f["series"] = {name: _metric(one) for name, one in f.get("series", {}).items()}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise BrokenRecord(f"{where}: {error}.") from None
     for name in ("commands", "mates", "excluded"):
         f[name] = tuple(map(str, f.get(name, ())))
@@ -259,6 +260,8 @@ def _metric(given: Json) -> Metric:
     if pairs["first"] is None or pairs["last"] is None:
         raise ValueError("a metric has no last value")
     points = tuple((float(step), float(value)) for step, value in given["points"])
+    if not all(math.isfinite(step) for step, _ in points):
+        raise ValueError("a step of a metric is no finite number")
     return Metric(
         str(given["name"]),
         int(given["count"]),

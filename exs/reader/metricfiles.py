@@ -20,6 +20,8 @@ LARGEST = 256 << 20
 #: Bytes in which the keys of a file are looked for that has no list of them.
 _LOOKED_AT = 64 << 10
 _SUFFIX = ".json"
+#: Beyond it a float does not tell a step from the next one.
+_LARGEST_STEP = 2**53
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,11 @@ def _first_keys(path: str, every: bool) -> list[str]:
 
 
 def _step(line: Mapping[str, Json], at: int) -> float:
+    """The step that a line names, if an axis can have it: NaN, Infinity and what no float counts are not."""
     step = line.get("step")
-    return step if isinstance(step, (int, float)) and not isinstance(step, bool) else at
+    if isinstance(step, (int, float)) and not isinstance(step, bool) and abs(step) <= _LARGEST_STEP:
+        return step
+    return at
 
 
 def _lines(path: str) -> Iterator[dict[str, Json]]:

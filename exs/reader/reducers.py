@@ -11,9 +11,15 @@ Numbers = Sequence[float]
 
 
 def number(value: Json) -> float | None:
-    """A value of a metric as a number: "nan", "inf" and "-inf" are some; None for what is none."""
+    """A value of a metric as a number: "nan", "inf" and "-inf" are some; None for what is none.
+
+    An integer that no float can hold is infinite.
+    """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
+        try:
+            return value if math.isfinite(value) else float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
     return float(value) if value in ("nan", "inf", "-inf") else None
 
 
@@ -30,7 +36,7 @@ def _most(values: Numbers) -> float | None:
 
 
 def _sum(values: Numbers) -> float | None:
-    return sum(values) if values else None
+    return number(sum(values)) if values else None
 
 
 def _mean(values: Numbers) -> float | None:

@@ -301,3 +301,35 @@ def test_run_directories_and_exported_files_are_drawn_too(exs: Exs, lab: Lab) ->
     exs("export", "nets", "nets.jsonl")
     for more in (["-x", "lr", "-y", "acc"], ["-x", "step", "-y", "loss"]):
         assert numbers(exs.json("plot", "nets.jsonl", *more)) == numbers(exs.json("plot", "nets", *more))
+
+
+def test_a_step_that_no_axis_has_is_counted_and_an_archive_with_one_is_refused(exs: Exs, lab: Lab) -> None:
+    for at, wrong in enumerate(["NaN", "Infinity", "1" + "0" * 400, "1e300"]):
+        folder = exs.cwd / "output" / f"Lr_{at}"
+        (folder / "metrics").mkdir(parents=True)
+        (folder / "param.json").write_text(json.dumps({"lr": at, "_commands": {"train": "true"}}))
+        (folder / "stat.json").write_text('{"train": {"code": 0}}')
+        lines = f'{{"step": 1, "loss": 4}}\n{{"step": {wrong}, "loss": 2}}\n'
+        (folder / "metrics" / "loss.json").write_text(lines)
+    plot = exs.json("plot", "./output", "-x", "step", "-y", "loss")
+    assert all(points == [(1, 4.0, 1), (2, 2.0, 1)] for points in numbers(plot).values()) and plot["groups"]
+    push(lab, [{"lr": 1}])
+    claim = lab.claim()
+    told(lab, claim, 4.0, 3.0)
+    lab.end(claim, result={})
+    exs("export", "nets", "nets.jsonl")
+    text = (exs.cwd / "nets.jsonl").read_text()
+    for wrong in ("Infinity", "1" + "0" * 400):
+        (exs.cwd / "nets.jsonl").write_text(re.sub(r'("points": ?\[\[)1(?:\.0)?,', rf"\g<1>{wrong},", text))
+        assert "nets.jsonl" in exs.both("plot", "nets.jsonl", "-x", "step", "-y", "loss", code=2)[1]
+
+
+def test_directories_have_all_metrics_that_are_named_and_need_no_redis(exs: Exs) -> None:
+    for seed in (1, 2):
+        lines = [{"loss": 1.0 * seed, "acc": 0.5 * seed, "size": seed}]
+        write_run(exs.cwd / "logs", seed, {"seed": seed}, {"train": lines})
+    exs.env["EXS_REDIS_URL"] = "unix:///nowhere"
+    plot = exs.json("plot", "logs", "-x", "train.acc", "-y", "train.loss.min", "--color", "train.size")
+    assert sorted(point for group in numbers(plot).values() for point in group) == [(0.5, 1.0, 1), (1.0, 2.0, 1)]
+    assert len(plot["groups"]) == 2
+    exs.both("plot", "nowhere", "-y", "train.loss", code=3)

@@ -13,7 +13,7 @@ import pytest
 from cli.lab import Exs, Lab
 from cli.measured import tell
 from exs.model import JobState
-from unit.mlxp_runs import write_sweep
+from unit.mlxp_runs import write_run, write_sweep
 
 
 @pytest.fixture
@@ -192,6 +192,18 @@ def test_directories_need_no_queue(exs: Exs, tmp_path: Path) -> None:
     best = rows(exs, "./logs", "--group-by", "config.optimizer.lr", "--best", "train.loss.min", "--top", "1")
     assert [row["config.optimizer.lr"] for row in best] == [10.0]
     assert list((tmp_path / "cache/exs/index").iterdir())
+
+
+def test_numbers_beyond_floats_and_a_status_that_is_a_list_are_shown(exs: Exs, tmp_path: Path) -> None:
+    exs.env["EXS_REDIS_URL"] = "unix:///nowhere"
+    for number, n in enumerate((10**400, 1), 1):
+        write_run(exs.cwd / "logs", number, {"lr": 0.1, "n": n})
+    info = exs.cwd / "logs/1/metadata/info.yaml"
+    info.write_text(info.read_text().replace("status: COMPLETE", "status: [COMPLETE, {a: 1}]"))
+    (row,) = rows(exs, "logs", "--group-by", "lr", "--columns", "n", "--agg", "mean,max,sum,count")
+    assert [row[key] for key in row if key != "lr"][-4:] == ["inf", 1, "inf", 2] or row == 0, row
+    assert len(names(exs, "logs")) == 2
+    assert "COMPLETE" in exs("results", "logs")
 
 
 def test_a_word_that_is_no_experiment_may_be_a_directory(four: Exs, tmp_path: Path) -> None:
