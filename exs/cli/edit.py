@@ -93,7 +93,7 @@ def _made(store: Store, rows: Sequence[JobRow], change: Change) -> list[Edited]:
 
 
 def _edit(store: Store, row: JobRow, job: Edited) -> str:
-    code, what = store.edit(row.id, row.point, job.params, job.name, job.point, job.spec)
+    code, what = store.edit(row.id, (row.point, row.spec), job.params, job.name, job.point, job.spec)
     name = selector(row)
     if code == "duplicate":
         raise InputError(

@@ -153,13 +153,14 @@ def test_edit_races_claim_and_finish(fleet: Fleet) -> None:
     jobs = fleet.push(*verbs, jobs=100, grace=0.2)
     spec = Spec({"train": {"argv": [[word] for word in fleet.witness.command(*verbs)]}}, str(fleet.home), grace=0.2)
     expected = {}
+    digest = fleet.store.job(jobs[0]).spec
     for number, job in enumerate(jobs):
         until = time.monotonic() + rng.uniform(0, 0.02)
         fleet.wait(lambda until=until: time.monotonic() > until, "the moment")
         if number % 10 == 9:  # one in ten too late
             fleet.wait_state(job, S.DONE)
         value = number + 1000
-        code, _ = fleet.store.edit(job, f"{number:016x}", {"i": value}, f"I_{value}", f"{value:016x}", spec)
+        code, _ = fleet.store.edit(job, (f"{number:016x}", digest), {"i": value}, f"I_{value}", f"{value:016x}", spec)
         expected[job] = value if code in ("edited", "asked") else number
     rows = fleet.wait_all(seconds=60)
     last = {seen.job: json.loads(seen.text)["i"] for seen in fleet.witness.seen("told")}

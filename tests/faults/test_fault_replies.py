@@ -217,7 +217,8 @@ def crashed(store: Store, scene: Scene) -> None:
 def edit(store: Store, scene: Scene) -> None:
     for job in scene.ids[1], scene.ids[3]:  # one that runs, one that waits
         row = store.job(job)
-        assert store.edit(job, row.point, {"i": 70}, "I_70", f"{row.index:016x}", SPEC)[0] in ("edited", "asked")
+        code, _ = store.edit(job, (row.point, row.spec), {"i": 70}, "I_70", f"{row.index:016x}", SPEC)
+        assert code in ("edited", "asked")
 
 
 def release(store: Store, scene: Scene) -> None:

@@ -16,7 +16,8 @@ NEW = "00000000000000aa"
 
 
 def edit(lab: Lab, job: str, point: str = NEW) -> str:
-    return lab.store.edit(job, lab.store.job(job).point, {"i": 99}, "i=99", point, SPEC)[0]
+    row = lab.store.job(job)
+    return lab.store.edit(job, (row.point, row.spec), {"i": 99}, "i=99", point, SPEC)[0]
 
 
 ENDS: dict[str, Callable[[Lab, Slot], object]] = {
@@ -95,8 +96,10 @@ def test_what_is_over_about_to_end_or_edited_by_another_is_left(lab: Lab) -> Non
     assert edit(lab, second) == "ending"
     other.finish(CANCELED)
     lab.store.retry([second])
-    assert lab.store.edit(second, "0123456789abcdef", {"i": 9}, "i=9", NEW, SPEC)[0] == "changed"
-    assert lab.store.edit("nosuchjob2", "", {}, "x", "", SPEC)[0] == "missing"
+    row = lab.store.job(second)
+    for was in (("0123456789abcdef", row.spec), (row.point, "0123456789abcdef")):
+        assert lab.store.edit(second, was, {"i": 9}, "i=9", NEW, SPEC)[0] == "changed"
+    assert lab.store.edit("nosuchjob2", ("", ""), {}, "x", "", SPEC)[0] == "missing"
 
 
 def test_where_earlier_attempts_left_their_files_is_remembered_under_the_old_name(lab: Lab) -> None:

@@ -119,7 +119,7 @@ def test_without_code_nothing_is_said(lab: Lab) -> None:
 def test_an_edited_job_is_of_the_code_of_its_push(lab: Lab, store: Store) -> None:
     lab.push(0, spec=OLD, code="old")
     (row,) = store.jobs("e")
-    store.edit(row.id, row.point, {"i": 0}, row.name, row.point, replace(OLD, env={"A": "b"}))
+    store.edit(row.id, (row.point, row.spec), {"i": 0}, row.name, row.point, replace(OLD, env={"A": "b"}))
     assert store.plan("e", points(0), ME, spec=NEW, code="new").older == OlderCode(queued=1)
     assert store.code("e", store.jobs("e")[0].spec) == "old"
 
