@@ -280,6 +280,16 @@ def test_a_trap_of_the_script_runs_no_job_on_the_spot_and_hides_none(site: Site,
     assert not (site.work / "ran").exists()
 
 
+@pytest.mark.parametrize("before", ["exec", "nohup", "env A=1", "command", "timeout 5h"])
+def test_a_launcher_behind_what_runs_it_is_a_job(site: Site, before: str) -> None:
+    site.stand_in("srun", "", "touch ran")
+    site.script(["#SBATCH -t 1"], f"{before} srun work.sh\n")
+    done = site.submit("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"{before} srun work.sh" in done.stdout
+    assert not (site.work / "ran").exists()
+
+
 def test_a_trap_at_the_exit_runs_no_job_when_the_reader_is_killed(site: Site) -> None:
     site.script(["#SBATCH -t 1"], "trap 'python main.py z=1' EXIT\ntouch begun\nwhile :; do python main.py a=1; done\n")
     told, tells = os.pipe()

@@ -13,6 +13,10 @@ from exs.tools.batch.schedulers import Scheduler, of_script
 
 #: What runs a program that is the job: the words before it are none of ours.
 _LAUNCHERS = frozenset({"srun", "mpirun", "mpiexec", "torchrun", "accelerate", "deepspeed", "horovodrun", "aprun"})
+#: What stands before a program that it runs.
+_PREFIXES = frozenset(
+    ("exec", "command", "env", "nohup", "nice", "ionice", "setsid", "stdbuf", "timeout", "numactl", "taskset")
+)
 #: Programs whose arguments may look like a job's, and builtins of the shell that prepare one.
 _OTHERS = frozenset(
     re.findall(
@@ -208,6 +212,8 @@ def is_job(words: Sequence[str]) -> bool:
     if not words:
         return False
     program = words[0].rpartition("/")[2]
+    if program in _PREFIXES and any(word.rpartition("/")[2] in _LAUNCHERS for word in words):
+        return True
     if program in _OTHERS and not (program in _RUNS_PROGRAMS and python_at(words)):
         return False
     if python_at(words) is not None or program in _LAUNCHERS:
