@@ -111,7 +111,7 @@ COMING = "exs:coming:"
 #: string: the last position given out. Written and read by push and update.
 POSITION = "exs:position"
 #: set per NODE: its slots that have a GPU. Written when they register and by claims that look for several, read by
-#: those; left by what died. Lives a month after the last.
+#: those; left by what died, emptied by the first agent of another boot. Lives a month after the last.
 NODE_SLOTS = "exs:slots:"
 NODE_SLOTS_TTL = 30 * 86400
 #: hash per NODE: for which job of several slots it holds slots (`HOLD_FIELDS`). Written by the claims of the slots that

@@ -168,7 +168,8 @@ def reach(own: Mapping[str, Any]) -> str:
         f"{of('million', 'claim, in Redis')} us. Extrapolated from that: "
         f"{of('slots', 'a core of Redis carries (extrapolated)')} jobs a second, or "
         f"{of('slots', 'slots with jobs of 10 minutes, half a core (extrapolated)')} slots with jobs of ten minutes on "
-        "half a core. Past it, give each group of nodes a Redis of its own: `EXS_REDIS_URL` says which."
+        "half a core. Past it, take a machine with faster cores, with Redis or valkey, or give each pool a Redis of "
+        "its own: `EXS_REDIS_URL` says which."
     )
 
 

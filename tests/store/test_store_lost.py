@@ -86,6 +86,17 @@ def test_a_newer_boot_of_the_node_ends_it_as_soon_as_its_lease_is_late(lab: Lab)
     assert lab.store.job(job).history[0].detail == "node s1-node has restarted"
 
 
+def test_a_node_that_reboots_forgets_the_slots_of_its_earlier_boot(lab: Lab) -> None:
+    """A machine whose power fails tells of no slot; its list would grow with each time."""
+    there = keys.NODE_SLOTS + "n"
+    lab.store.node_up("n", "b1", "0123456789", 1)
+    lab.client.sadd(there, "n:gpu0@old")
+    lab.store.node_up("n", "b1", "0123456789", 2)
+    assert lab.client.smembers(there) == {"n:gpu0@old"}, "slots outlive their agent"
+    lab.store.node_up("n", "b2", "0123456789", 1)
+    assert not lab.client.exists(there)
+
+
 def test_another_machine_of_the_same_name_gets_another_name(lab: Lab) -> None:
     assert lab.store.node_up("n", "b1", "0123456789", 1) == "n"
     assert lab.store.node_up("n", "b9", "fedcba9876", 1) == "n-fedc"
