@@ -204,10 +204,11 @@ def _say(done: _Done, form: str | None, strict: bool) -> None:
         put([summary("pushed", pushed, out_screen()), *_next(store, pushed, done.serving)])
     if kept := kept_resources(pushed):
         note(kept)
-    if pushed.new and not strict and (why := done.needs.hindrance(store, pushed.experiment, done.pool)):
+    queued = pushed.new or pushed.forced
+    if queued and not strict and (why := done.needs.hindrance(store, pushed.experiment, done.pool)):
         note(f"{why} It waits for such a slot: exs why {pushed.experiment}")
     sys.stdout.flush()  # it is pushed, and said so; this is about a power cut alone
-    if (pushed.new or pushed.forced) and store.on_disk() is False:
+    if queued and store.on_disk() is False:
         note("pushed, but not yet on the disk of Redis: a power cut of its machine could still lose it")
 
 

@@ -46,6 +46,18 @@ def test_what_no_slot_could_ever_run_is_said_with_what_there_is(big: Exs, lab: L
     assert "could ever run" not in big.both("push", "big.yaml")[1]  # nothing new
 
 
+def test_what_runs_again_with_what_no_slot_has_is_said_too(exs: Exs, lab: Lab) -> None:
+    (exs.cwd / "big.yaml").write_text(SWEEP.partition("resources")[0])
+    exs("push", "big.yaml")
+    for _ in range(2):
+        lab.end(lab.claim())
+    there(lab, "cpu01", ())
+    (exs.cwd / "big.yaml").write_text(SWEEP)
+    out, err = exs.both("push", "-f", "big.yaml")
+    assert "^2 run again" in out
+    assert "no slot that is there could ever run" in err
+
+
 def test_strict_refuses_it_and_queues_nothing(big: Exs, lab: Lab) -> None:
     there(lab, "gpu01", ("0",), 11)
     _, err = big.both("push", "big.yaml", "--strict", code=4)
