@@ -141,30 +141,25 @@ def _spec(fields: Fields, commands: dict[str, dict[str, Json]], context: Context
         on_failure=failures.on_failure(fields),
         log_policies=failures.log_policies(fields, context.limits),
         datetime=context.datetime,
-        python=_python(fields),
-        secrets=_secrets(fields),
-        on_lost=_on_lost(fields),
-    )
-
-
-def _python(fields: Fields) -> str:
-    written = fields.text("python")
-    if written not in (None, "auto", "worker"):
-        raise InputError(
-            f"{fields.at('python')}: python is {shorten(written)}, not auto or worker.",
+        python=_either(
+            fields, "python", "auto", "worker",
             "auto: the environment that uv.lock or requirements.txt describes; worker: the one of exs worker.",
-        )
-    return "auto" if written == "auto" else ""
+        ),
+        secrets=_secrets(fields),
+        on_lost=_either(
+            fields, "on_lost", "keep", "kill",
+            "keep: a copy whose job another slot was given runs to its end; kill: it does not. What becomes of "
+            "the job is said by on_failure: {lost: ...}.",
+        ),
+    )  # fmt: skip
 
 
-def _on_lost(fields: Fields) -> str:
-    written = fields.text("on_lost")
-    if written not in (None, "keep", "kill"):
-        raise InputError(
-            f"{fields.at('on_lost')}: on_lost is {shorten(written)}, not keep or kill.",
-            "keep: a copy whose job was given to another slot runs to its end; kill: it does not. on_failure has lost:",
-        )
-    return "keep" if written == "keep" else ""
+def _either(fields: Fields, key: str, asked: str, default: str, hint: str) -> str:
+    """`asked` where the file says so, "" for the default."""
+    written = fields.text(key)
+    if written not in (None, asked, default):
+        raise InputError(f"{fields.at(key)}: {key} is {shorten(written)}, not {asked} or {default}.", hint)
+    return asked if written == asked else ""
 
 
 def _secrets(fields: Fields) -> tuple[str, ...]:
